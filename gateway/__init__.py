@@ -1,0 +1,1 @@
+"""The edge gateway: devices in, durable readings, anchors and operator tools out."""

@@ -1,0 +1,1 @@
+"""The gateway's plain values: devices, observations, principals and topics. Pure."""

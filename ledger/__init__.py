@@ -1,0 +1,1 @@
+"""The chain the gateways host themselves: rules, consensus, storage and offline verification."""

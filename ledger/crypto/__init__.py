@@ -1,0 +1,1 @@
+"""Hashes, Ed25519 with one strict verdict, and the domain prefix of every signature."""

@@ -1,0 +1,64 @@
+"""What a signature is over: every kind of message has its own prefix.
+
+So no signature that was given for one purpose can be shown as one for another.
+"""
+
+import enum
+import struct
+
+from ledger.crypto.hashing import sha256
+
+TRANSACTION_PREFIX = b"ssp/tx/1\0"
+TRANSACTION_ID_PREFIX = b"ssp/tx-id/1\0"
+VOTE_PREFIX = b"ssp/vote/1\0"
+HEADER_PREFIX = b"ssp/header/1\0"
+CONTRACT_ADDRESS_PREFIX = b"ssp/contract/1\0"
+COIN_ID_PREFIX = b"ssp/coin/1\0"
+CHAIN_ID_PREFIX = b"ssp/chain/1\0"
+
+NO_HASH = bytes(32)  # what a vote to skip a slot carries
+
+
+class VoteKind(enum.IntEnum):
+    """The three votes of Slot-Simplex (consensus specification 1.3)."""
+
+    NOTARIZE = 1
+    NULLIFY = 2
+    FINALIZE = 3
+
+
+def transaction_message(payload: bytes) -> bytes:
+    """Return the bytes that sender and fee payer sign for a transaction's canonical payload."""
+    return TRANSACTION_PREFIX + payload
+
+
+def transaction_id(payload: bytes) -> bytes:
+    """Return a transaction's 32-byte id: over the payload alone, so re-signing does not change it."""
+    return sha256(TRANSACTION_ID_PREFIX + payload)
+
+
+def vote_message(
+    chain_id: bytes, kind: VoteKind, epoch: int, slot: int, block_hash: bytes
+) -> bytes:
+    """Return the bytes of a vote (consensus specification 1.3): fixed width, big-endian."""
+    return VOTE_PREFIX + chain_id + struct.pack(">BIQ", kind, epoch, slot) + block_hash
+
+
+def header_hash(header: bytes) -> bytes:
+    """Return the 32-byte hash that names a block, over its header's canonical bytes."""
+    return sha256(HEADER_PREFIX + header)
+
+
+def contract_address(deployer: bytes, nonce: int) -> bytes:
+    """Return the 32-byte address of the contract that `deployer` creates with this nonce."""
+    return sha256(CONTRACT_ADDRESS_PREFIX + deployer + struct.pack(">Q", nonce))
+
+
+def coin_id(issuer: bytes, nonce: int) -> bytes:
+    """Return the 32-byte id of the coin that `issuer` creates with this nonce."""
+    return sha256(COIN_ID_PREFIX + issuer + struct.pack(">Q", nonce))
+
+
+def chain_id(genesis: bytes) -> bytes:
+    """Return the 32-byte id of the chain that starts from this canonical genesis."""
+    return sha256(CHAIN_ID_PREFIX + genesis)

@@ -1,0 +1,63 @@
+"""Ed25519 (RFC 8032) with one strict verdict, the same on every node.
+
+Libraries disagree at the edges: small-order keys, non-canonical encodings, S >= L. Our rule is
+libsodium's, with its checks stated here so that another library behind them gives the same answer:
+S < L; A and R canonical and not of small order; the cofactorless equation. Never batch verification,
+whose cofactored equation accepts what single verification refuses.
+"""
+
+from nacl.bindings import (
+    crypto_sign_open,
+    crypto_sign_seed_keypair,
+    crypto_sign_SEEDBYTES,
+)
+from nacl.bindings.crypto_sign import crypto_sign
+from nacl.exceptions import BadSignatureError
+
+from ledger.params import PUBLIC_KEY_BYTES, SIGNATURE_BYTES
+
+SEED_BYTES: int = crypto_sign_SEEDBYTES
+_FIELD_PRIME = 2**255 - 19
+_GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
+_SIGN_BIT = 1 << 255
+# The y coordinates of the eight points whose order divides 8 (curve25519's cofactor).
+_ORDER_8_Y = int("05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826", 16)
+_SMALL_ORDER_Y = frozenset({0, 1, _FIELD_PRIME - 1, _ORDER_8_Y, _FIELD_PRIME - _ORDER_8_Y})
+
+
+def is_canonical_point(encoded: bytes) -> bool:
+    """Tell whether 32 bytes encode a field element below p and not a point of small order."""
+    y = int.from_bytes(encoded, "little") & (_SIGN_BIT - 1)
+    return y < _FIELD_PRIME and y not in _SMALL_ORDER_Y
+
+
+def is_public_key(key: bytes) -> bool:
+    """Tell whether `key` may be registered: 32 bytes, canonical, not of small order."""
+    return len(key) == PUBLIC_KEY_BYTES and is_canonical_point(key)
+
+
+def verify_strict(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Tell whether `signature` (64 bytes) is `public_key`'s over `message`; any bad input is False."""
+    if len(signature) != SIGNATURE_BYTES or not is_public_key(public_key):
+        return False
+    if int.from_bytes(signature[32:], "little") >= _GROUP_ORDER:
+        return False
+    if not is_canonical_point(signature[:32]):
+        return False
+    try:
+        crypto_sign_open(signature + message, public_key)
+    except BadSignatureError:
+        return False
+    return True
+
+
+def derive_public_key(seed: bytes) -> bytes:
+    """Return the public key of a 32-byte private seed."""
+    public, _ = crypto_sign_seed_keypair(seed)
+    return bytes(public)
+
+
+def sign(seed: bytes, message: bytes) -> bytes:
+    """Return the 64-byte deterministic signature over `message` by the key of `seed`."""
+    _, secret = crypto_sign_seed_keypair(seed)
+    return bytes(crypto_sign(message, secret)[:SIGNATURE_BYTES])

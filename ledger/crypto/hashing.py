@@ -1,0 +1,15 @@
+"""SHA-256 and HKDF (RFC 5869) over it: the only hash functions of the protocol."""
+
+import hashlib
+import hmac
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the 32-byte SHA-256 of `data`."""
+    return hashlib.sha256(data).digest()
+
+
+def hkdf(secret: bytes, label: str) -> bytes:
+    """Return 32 bytes bound to `label`, so that one root secret serves many purposes (RFC 5869)."""
+    extracted = hmac.digest(b"smartshare/hkdf/1", secret, "sha256")
+    return hmac.digest(extracted, label.encode() + b"\x01", "sha256")

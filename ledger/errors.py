@@ -1,0 +1,80 @@
+"""What can go wrong in the ledger.
+
+Three kinds, never mixed: bad data from peers, devices or users is a returned `Rejected`; the
+world failing is a `LedgerError`; a bug of ours is an `assert`.
+
+    LedgerError
+    ├── CodecError            bytes that are not the one canonical encoding of a value
+    ├── GenesisError          a genesis file that cannot start a chain
+    ├── StorageError          the chain database cannot be read or written
+    │   └── CorruptStorageError   it can be read and contradicts itself
+    ├── SignerError           the SmartAgent did not answer or refused
+    └── ExecutorError         a contract worker failed in a way that decides nothing
+"""
+
+import enum
+from dataclasses import dataclass
+
+
+class LedgerError(Exception):
+    """Base of everything the ledger raises."""
+
+
+class CodecError(LedgerError):
+    """Bytes that are not the canonical encoding of the expected type."""
+
+
+class GenesisError(LedgerError):
+    """A genesis file that is malformed or contradicts itself."""
+
+
+class StorageError(LedgerError):
+    """The chain database cannot be opened, read or written."""
+
+
+class CorruptStorageError(StorageError):
+    """The chain database was read and contradicts itself."""
+
+
+class SignerError(LedgerError):
+    """The SmartAgent is unreachable, or refused to sign."""
+
+
+class ExecutorError(LedgerError):
+    """A contract worker failed for a reason outside the rules (timeout, crash): no result."""
+
+
+class Reason(enum.Enum):
+    """Why data from outside was not accepted. The value is the stable text users see."""
+
+    MALFORMED = "malformed"
+    WRONG_CHAIN = "wrong-chain"
+    BAD_SIGNATURE = "bad-signature"
+    BAD_NONCE = "bad-nonce"
+    EXPIRED = "expired"
+    FEE_TOO_LOW = "fee-too-low"
+    INSUFFICIENT_FUNDS = "insufficient-funds"
+    DUPLICATE = "duplicate"
+    FULL = "full"
+    TOO_LARGE = "too-large"
+    UNKNOWN_DEVICE = "unknown-device"
+    UNKNOWN_COIN = "unknown-coin"
+    UNKNOWN_CONTRACT = "unknown-contract"
+    ALREADY_EXISTS = "already-exists"
+    NOT_OWNER = "not-owner"
+    OUT_OF_SEQUENCE = "out-of-sequence"
+    OUT_OF_RANGE = "out-of-range"
+    CONTRACT_ABORTED = "contract-aborted"
+    OUT_OF_GAS = "out-of-gas"
+    BAD_BLOCK = "bad-block"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Data that was refused: the reason, and one line that says what and where."""
+
+    reason: Reason
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.reason.value}: {self.detail}"

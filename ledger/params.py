@@ -1,0 +1,49 @@
+"""Protocol constants: each one a name, a unit and the reason for its value.
+
+A change to any of these is a change of the chain's rules: nodes that differ in one fork.
+"""
+
+PROTOCOL_VERSION = 1
+
+HASH_BYTES = 32  # SHA-256
+PUBLIC_KEY_BYTES = 32  # Ed25519, RFC 8032
+SIGNATURE_BYTES = 64
+
+SSP_DECIMALS = 8
+SSP_BASE_UNITS = 10**SSP_DECIMALS  # 1 SSP
+# One bit below u64: the same integer fits a Lua integer and a SQLite INTEGER, so no layer wraps.
+AMOUNT_MAX = 2**63 - 1
+
+AGENTS_MAX = 99  # white paper II.3: "the first 99 agents"
+SIGNER_BITMAP_BYTES = 13  # ceil(99 / 8)
+
+SLOT_MS = 3_000  # a genesis may shorten it for a lab network
+HEARTBEAT_MS = 30_000  # longest wait for a block when there is no work: spares SD cards
+FUTURE_BLOCK_MS = 2_000  # a voter holds a block up to this far ahead of its clock
+
+TRANSACTION_BYTES_MAX = 128 * 1024  # a contract's code is the largest thing a transaction carries
+BLOCK_BYTES_MAX = 256 * 1024  # one block fits one MQTT packet
+BLOCK_TRANSACTIONS_MAX = 2_000
+EXPIRY_HEIGHTS_MAX = 100_000  # about 3.5 days of 3 s blocks: bounds the mempool's memory
+
+TRANSACTION_FEE_MIN = 1_000  # base units: 0.00001 SSP, so that flooding costs something
+TRANSACTION_FEE_PER_BYTE = 1
+GAS_PER_FEE_UNIT = 100  # instructions bought by one base unit
+CONTRACT_CALL_GAS_MAX = 5_000_000
+CONTRACT_QUERY_GAS_MAX = 50_000_000
+CONTRACT_CODE_BYTES_MAX = 64 * 1024  # a parser meets hostile text: keep it short
+CONTRACT_MANIFEST_BYTES_MAX = 16 * 1024
+CONTRACT_STATE_CHANGE_BYTES_MAX = 200 * 1024
+CONTRACT_EVENTS_MAX = 64
+CONTRACT_ARGS_BYTES_MAX = 64 * 1024
+CONTRACT_MEMORY_BYTES_MAX = 8 * 1024 * 1024
+
+ANCHOR_READINGS_MAX = 1_000
+READING_BYTES_MAX = 8 * 1024
+READING_QUANTITIES_MAX = 64
+READING_SALT_BYTES = 16
+
+COIN_SYMBOL_LENGTH_MAX = 12
+COIN_NAME_LENGTH_MAX = 64
+COIN_DECIMALS_MAX = 18
+DEVICE_LABEL_LENGTH_MAX = 64

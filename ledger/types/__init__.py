@@ -1,0 +1,1 @@
+"""The values of the ledger: frozen structs whose canonical encoding is what is hashed and signed."""

@@ -1,0 +1,36 @@
+"""The first state of a chain. The chain's id is the hash of its canonical bytes."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from ledger.params import AGENTS_MAX
+from ledger.types.primitives import Address, Amount, Counter
+
+
+class GenesisAgent(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """An agent of the first set: its node id and the keys its SmartAgent holds."""
+
+    node: Address
+    consensus: Address
+    metering: Address
+
+
+class Allocation(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """SSP base units that an account owns from the start."""
+
+    address: Address
+    amount: Amount
+
+
+class Genesis(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A chain's name, start time (Unix ms), block interval, first agents and first balances."""
+
+    version: Counter
+    name: Annotated[str, Meta(min_length=1, max_length=48)]
+    time_ms: Counter
+    slot_ms: Annotated[int, Meta(ge=100, le=60_000)]
+    heartbeat_ms: Annotated[int, Meta(ge=100, le=600_000)]
+    agents: Annotated[tuple[GenesisAgent, ...], Meta(min_length=1, max_length=AGENTS_MAX)]
+    allocations: tuple[Allocation, ...]
