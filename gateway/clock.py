@@ -12,6 +12,7 @@ from ledger.types.reading import ClockStatus
 
 _STA_UNSYNC = 0x0040  # adjtimex(2): the kernel clock is not synchronised
 _TIME_ERROR = 5
+STATUS_CACHE_NS = 1_000_000_000  # discipline changes within minutes; readings come by the thousand
 
 
 class Clock(Protocol):
@@ -56,7 +57,11 @@ def is_kernel_clock_synchronised() -> bool:
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The machine's own clocks. The kernel is asked about its discipline once a second."""
+
+    def __init__(self) -> None:
+        self._checked_ns = -STATUS_CACHE_NS
+        self._is_synchronised = False
 
     def now_ms(self) -> int:
         """Return Unix time in milliseconds."""
@@ -67,14 +72,18 @@ class SystemClock:
         return time.monotonic_ns()
 
     def status(self) -> ClockStatus:
-        """Ask the kernel whether its clock is disciplined."""
-        if is_kernel_clock_synchronised():
+        """Tell whether the kernel's clock is disciplined."""
+        if self.is_synchronised():
             return ClockStatus.SYNCHRONISED
         return ClockStatus.UNSYNCHRONISED
 
     def is_synchronised(self) -> bool:
         """Tell whether the kernel's clock is disciplined."""
-        return is_kernel_clock_synchronised()
+        now_ns = time.monotonic_ns()
+        if now_ns - self._checked_ns >= STATUS_CACHE_NS:
+            self._checked_ns = now_ns
+            self._is_synchronised = is_kernel_clock_synchronised()
+        return self._is_synchronised
 
 
 class ScaledClock:

@@ -10,6 +10,8 @@ line that a person needs: what, where, and what to do. A bug of ours is an `asse
     ├── StoreError        the readings database cannot be opened, read or written
     ├── BrokerError       the MQTT broker cannot start
     ├── AgentError        the SmartAgent is unreachable, locked, or refused
+    │   └── VoteConflictError  its sign guard refuses this vote for good
+    ├── DiscoveryError    the local network cannot be searched, or told about us
     └── MessagingError    another Smartshare process did not answer
 """
 
@@ -43,6 +45,14 @@ class BrokerError(GatewayError):
 
 class AgentError(GatewayError):
     """The SmartAgent is unreachable, cannot unseal its key, or refused a request."""
+
+
+class DiscoveryError(GatewayError):
+    """Multicast DNS does not work on this machine's interfaces."""
+
+
+class VoteConflictError(AgentError):
+    """The sign guard refuses a vote for good: it would contradict one that was given."""
 
 
 class MessagingError(GatewayError):

@@ -9,6 +9,7 @@ world failing is a `LedgerError`; a bug of ours is an `assert`.
     ├── StorageError          the chain database cannot be read or written
     │   └── CorruptStorageError   it can be read and contradicts itself
     ├── SignerError           the SmartAgent did not answer or refused
+    │   └── VoteRefusedError      its sign guard refuses this vote, and always will
     └── ExecutorError         a contract worker failed in a way that decides nothing
 """
 
@@ -38,6 +39,10 @@ class CorruptStorageError(StorageError):
 
 class SignerError(LedgerError):
     """The SmartAgent is unreachable, or refused to sign."""
+
+
+class VoteRefusedError(SignerError):
+    """The sign guard refuses this vote for good: it would contradict one that was given."""
 
 
 class ExecutorError(LedgerError):

@@ -37,6 +37,13 @@ CONTRACT_STATE_CHANGE_BYTES_MAX = 200 * 1024
 CONTRACT_EVENTS_MAX = 64
 CONTRACT_ARGS_BYTES_MAX = 64 * 1024
 CONTRACT_MEMORY_BYTES_MAX = 8 * 1024 * 1024
+CONTRACT_KEY_BYTES_MAX = 128
+CONTRACT_VALUE_BYTES_MAX = 64 * 1024
+CONTRACT_EVENT_BYTES_MAX = 4 * 1024  # 64 events at most: as much as one block holds
+CONTRACT_RESULT_BYTES_MAX = 16 * 1024  # of a call in a block; a query is bounded by its worker
+CONTRACT_VALUE_DEPTH_MAX = 16  # nesting of arguments: far below any decoder's own stack limit
+BLOCK_GAS_MAX = 50_000_000  # sum of gas limits: no block costs a voter more than one query may
+REASON_LENGTH_MAX = 200  # characters of a failed transaction's reason, which every node stores
 
 ANCHOR_READINGS_MAX = 1_000
 READING_BYTES_MAX = 8 * 1024

@@ -31,8 +31,9 @@ class Decoder(Generic[T]):
         """Return the value of canonical `data`; raise `CodecError` saying what is wrong."""
         try:
             value = self._decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            encoded = _encoder.encode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
             raise CodecError(f"not decodable: {error}") from None
-        if _encoder.encode(value) != data:
+        if encoded != data:
             raise CodecError("not the canonical encoding of its own content")
         return value

@@ -13,7 +13,7 @@ from msgspec import Meta
 from ledger.params import READING_QUANTITIES_MAX
 from ledger.types.primitives import Counter, Hash, Integer, Salt
 
-QuantityName = Annotated[str, Meta(min_length=1, max_length=48, pattern=r"^[a-z][a-z0-9_]*$")]
+QuantityName = Annotated[str, Meta(min_length=1, max_length=48, pattern=r"^[a-z][a-z0-9_]*\Z")]
 UnitName = Annotated[str, Meta(max_length=16)]
 Scale = Annotated[int, Meta(ge=-18, le=18)]
 

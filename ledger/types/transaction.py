@@ -23,9 +23,9 @@ from ledger.params import (
 from ledger.types.primitives import Address, Amount, Counter, Hash, Signature
 
 CoinSymbol = Annotated[
-    str, Meta(min_length=1, max_length=COIN_SYMBOL_LENGTH_MAX, pattern=r"^[A-Z][A-Z0-9]*$")
+    str, Meta(min_length=1, max_length=COIN_SYMBOL_LENGTH_MAX, pattern=r"^[A-Z][A-Z0-9]*\Z")
 ]
-MethodName = Annotated[str, Meta(min_length=1, max_length=48, pattern=r"^[a-z][a-z0-9_]*$")]
+MethodName = Annotated[str, Meta(min_length=1, max_length=48, pattern=r"^[a-z][a-z0-9_]*\Z")]
 ContractArgs = Annotated[bytes, Meta(max_length=CONTRACT_ARGS_BYTES_MAX)]
 GasLimit = Annotated[int, Meta(ge=0, le=CONTRACT_CALL_GAS_MAX)]
 

@@ -1,0 +1,29 @@
+"""Which topics a principal may use. Pure: the answer is in the principal's own filters."""
+
+from gateway.broker.topic_rules import is_within_limits
+from gateway.model import topics
+from gateway.model.principal import Principal
+
+
+def may_publish(principal: Principal, topic: str) -> bool:
+    """Tell whether `topic` may be published to; never one that starts with $ [MQTT-4.7.2-1]."""
+    if topic.startswith("$") or not is_within_limits(topic):
+        return False
+    return any(topics.matches(allowed, topic) for allowed in principal.publish_filters)
+
+
+def may_subscribe(principal: Principal, topic_filter: str) -> bool:
+    """Tell whether all that `topic_filter` can match is open to the principal."""
+    if not is_within_limits(topic_filter):
+        return False
+    return any(topics.covers(allowed, topic_filter) for allowed in principal.subscribe_filters)
+
+
+def may_receive(principal: Principal, topic: str) -> bool:
+    """Tell whether a message that waited for this principal may still be sent."""
+    return any(topics.matches(allowed, topic) for allowed in principal.subscribe_filters)
+
+
+def is_telemetry(principal: Principal, topic: str) -> bool:
+    """Tell whether a message on `topic` is a reading, acknowledged only when it is on disk."""
+    return any(topics.matches(allowed, topic) for allowed in principal.telemetry_filters)

@@ -1,0 +1,126 @@
+"""The embedded broker: puts listener, connections and core together for the gateway."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.broker.connection import Connection, ConnectionHost
+from gateway.broker.core import BrokerCore
+from gateway.broker.gate import ConnectionGate
+from gateway.broker.listeners import AmqttListeners
+from gateway.broker.packets import Message
+from gateway.broker.reporter import RefusalReporter
+from gateway.broker.settings import BrokerSettings
+from gateway.broker.topic_rules import is_topic_name
+from gateway.clock import Clock
+from gateway.errors import BrokerError
+from gateway.ports import Authenticator, TelemetrySink
+
+Listener = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerCounters:
+    """A snapshot; `connections` and `sessions` are now, the others since the start."""
+
+    connections: int
+    sessions: int
+    refused_connections: int
+    messages: int
+    rejected: int  # readings that were not stored
+    denied: int  # against an access rule
+    dropped: int  # by a limit of a queue or of the retained messages
+
+
+class EmbeddedBroker:
+    """An MQTT 3.1.1 broker inside the gateway process. Create it in a running event loop."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        authenticator: Authenticator,
+        telemetry: TelemetrySink,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._authenticator = authenticator
+        reporter = RefusalReporter(settings.gateway, self.publish, clock)
+        self._core = BrokerCore(settings, telemetry, reporter, clock)
+        self._gate = ConnectionGate(settings)
+        self._connections: set[Connection] = set()
+        self._stack = contextlib.AsyncExitStack()
+        self._listeners: AmqttListeners | None = None
+        self._port: int | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, also where the settings asked for any."""
+        assert self._port is not None, "the broker is not started"
+        return self._port
+
+    @property
+    def counters(self) -> BrokerCounters:
+        """What happened so far."""
+        tally = self._core.tally
+        return BrokerCounters(
+            connections=self._gate.connections,
+            sessions=len(self._core.sessions),
+            refused_connections=self._gate.refused,
+            messages=tally.received,
+            rejected=tally.rejected,
+            denied=tally.denied,
+            dropped=tally.dropped,
+        )
+
+    async def start(self) -> None:
+        """Listen. Raises `BrokerError` with what to do."""
+        assert self._listeners is None, "the broker is started already"
+        group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        host = ConnectionHost(
+            core=self._core,
+            authenticator=self._authenticator,
+            gate=self._gate,
+            open_connections=self._connections,
+            spawn=group.create_task,
+        )
+        listeners = AmqttListeners(
+            self._settings.host, self._settings.port, lambda: Connection(host)
+        )
+        try:
+            self._port = await listeners.open()
+        except BrokerError:
+            await self._stack.aclose()
+            raise
+        self._listeners = listeners
+
+    async def stop(self) -> None:
+        """Stop listening and close every connection; what is not acknowledged is sent again."""
+        if self._listeners is None:
+            return
+        self._listeners.stop_accepting()
+        for connection in list(self._connections):
+            connection.close("the broker stops")
+        await self._listeners.wait_closed()
+        await self._stack.aclose()
+        self._listeners = None
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish as the gateway itself, at QoS 1; call it on the event loop."""
+        assert is_topic_name(topic), topic
+        self._core.route(topic, payload, 1, None, retain=retain)
+
+    def add_listener(self, topic_filter: str, callback: Listener) -> None:
+        """Call `callback(topic, payload)` on the event loop for each message that matches."""
+        self._core.listen(topic_filter, _InProcessSubscriber(callback))
+
+
+class _InProcessSubscriber:
+    """Calls back in a later turn, so that no callback runs inside another client's publish."""
+
+    def __init__(self, callback: Listener) -> None:
+        self._callback = callback
+
+    def deliver(self, message: Message, qos: int) -> bool:  # noqa: ARG002 - a call is never lost
+        asyncio.get_running_loop().call_soon(self._callback, message.topic, message.payload)
+        return True

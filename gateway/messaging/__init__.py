@@ -1,0 +1,1 @@
+"""Requests and responses between Smartshare's processes, over the gateway's own broker."""

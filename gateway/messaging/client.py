@@ -1,0 +1,260 @@
+"""Asking over MQTT: how the command line and the ledger reach each other through the broker.
+
+A request is one JSON object on `.../<service>/request/<verb>`, its `transaction` names it; the
+response on `.../response/<verb>` carries the same `transaction`, and an `error` where it failed.
+Bytes travel as hexadecimal text. This is the only module that knows paho-mqtt; it blocks and uses
+threads, which suits commands and the ledger process.
+"""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import msgspec
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.errors import MessagingError
+from gateway.model import topics
+
+_log = logging.getLogger(__name__)
+
+Service = Literal["ledger", "bridge"]
+
+PAYLOAD_BYTES_MAX = 255 * 1024  # with its topic it fits the broker's packet limit
+_CONNECT_TIMEOUT_S = 5.0
+_KEEP_ALIVE_S = 30
+_RECONNECT_MAX_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class MqttLogin:
+    """Where the gateway's broker is, and as whom to speak to it."""
+
+    host: str
+    port: int
+    username: str
+    password: str = field(repr=False)
+    gateway: str
+    client_id: str
+
+
+class MqttConnection:
+    """One paho client with its thread; subscribes again after each reconnect."""
+
+    def __init__(self, login: MqttLogin, on_message: Callable[[str, bytes], None]) -> None:
+        self.login = login
+        self._on_message_callback = on_message
+        self._on_ready: Callable[[], None] = lambda: None
+        self._lock = threading.Lock()
+        self._answered = threading.Event()  # CONNACK came, or the attempt failed
+        self._failure: str | None = None
+        self._filters: dict[str, Future[None]] = {}
+        self._subscribing: dict[int, str] = {}
+        self._client = Client(
+            CallbackAPIVersion.VERSION2, login.client_id, protocol=MQTTProtocolVersion.MQTTv311
+        )
+        self._client.username_pw_set(login.username, login.password)
+        self._client.connect_timeout = _CONNECT_TIMEOUT_S
+        self._client.reconnect_delay_set(1, _RECONNECT_MAX_S)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+
+    def open(self) -> None:
+        """Connect and wait for the broker's answer. Raises `MessagingError`."""
+        login = self.login
+        try:
+            self._client.connect(login.host, login.port, _KEEP_ALIVE_S)
+        except OSError as error:
+            raise MessagingError(
+                f"cannot reach the gateway's broker at {login.host}:{login.port} ({error}); "
+                "is `smartshare gateway` running?"
+            ) from error
+        self._client.loop_start()
+        if not self._answered.wait(_CONNECT_TIMEOUT_S) or self._failure is not None:
+            failure = self._failure or "it did not answer"
+            self.close()
+            raise MessagingError(
+                f"the broker at {login.host}:{login.port} did not let {login.username} in: {failure}"
+            )
+
+    def keep_open(self, on_ready: Callable[[], None]) -> None:
+        """Connect in the background, again and again; `on_ready` follows each success."""
+        self._on_ready = on_ready
+        self._client.connect_async(self.login.host, self.login.port, _KEEP_ALIVE_S)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Disconnect and end the thread; not to be called from a callback."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def subscribe(self, topic_filter: str) -> "Future[None]":
+        """Subscribe now and after each reconnect; the future fails where the broker refuses."""
+        with self._lock:
+            granted = self._filters.get(topic_filter)
+            if granted is None:
+                granted = self._filters[topic_filter] = Future()
+                self._send_subscribe(topic_filter)
+        return granted
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Hand a message at QoS 1 to paho's queue; False when there is no connection."""
+        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        return info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _send_subscribe(self, topic_filter: str) -> None:
+        result, message_id = self._client.subscribe(topic_filter, qos=1)
+        if result == MQTTErrorCode.MQTT_ERR_SUCCESS and message_id is not None:
+            self._subscribing[message_id] = topic_filter
+
+    def _on_connect(
+        self,
+        _client: Client,
+        _userdata: object,
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            if self._failure is None:
+                _log.warning("the broker refused %s: %s", self.login.username, reason)
+            self._failure = f"{reason}; check the user's password file"
+        else:
+            self._failure = None
+            with self._lock:
+                self._subscribing.clear()
+                for topic_filter in self._filters:
+                    self._send_subscribe(topic_filter)
+            self._on_ready()
+        self._answered.set()
+
+    def _on_disconnect(
+        self,
+        _client: Client,
+        _userdata: object,
+        flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure and not flags.is_disconnect_packet_from_server:
+            _log.info("the connection to the broker was lost (%s); paho connects again", reason)
+
+    def _on_subscribe(
+        self,
+        _client: Client,
+        _userdata: object,
+        message_id: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        with self._lock:
+            topic_filter = self._subscribing.pop(message_id, None)
+            granted = self._filters.get(topic_filter) if topic_filter else None
+        if topic_filter is None or granted is None or granted.done():
+            return
+        if any(reason.is_failure for reason in reasons):
+            with self._lock:
+                del self._filters[topic_filter]
+            granted.set_exception(
+                MessagingError(f"{self.login.username} may not subscribe to {topic_filter}")
+            )
+        else:
+            granted.set_result(None)
+
+    def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        self._on_message_callback(message.topic, bytes(message.payload))
+
+
+class RpcClient:
+    """Asks the gateway or the ledger. A context manager: connected inside the `with` block."""
+
+    def __init__(  # noqa: PLR0917 - a login has six parts
+        self,
+        host: str,
+        port: int,
+        username: str,
+        password: str,
+        gateway: str,
+        client_id: str,
+    ) -> None:
+        login = MqttLogin(host, port, username, password, gateway, client_id)
+        self._connection = MqttConnection(login, self._on_message)
+        self._gateway = gateway
+        self._lock = threading.Lock()
+        self._waiting: dict[str, Future[dict[str, Any]]] = {}
+
+    def __enter__(self) -> Self:
+        """Connect. Raises `MessagingError` with one line that says what to do."""
+        self._connection.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Disconnect."""
+        self._connection.close()
+
+    def call(
+        self, service: Service, verb: str, body: dict[str, Any], timeout_s: float = 10.0
+    ) -> dict[str, Any]:
+        """Return the response without its transaction id.
+
+        Raises `MessagingError` where there is no answer in time, or the answer is an error.
+        """
+        transaction = secrets.token_hex(8)
+        payload = msgspec.json.encode({**body, "transaction": transaction})
+        if len(payload) > PAYLOAD_BYTES_MAX:
+            raise MessagingError(
+                f"the request {service}/{verb} has {len(payload)} bytes; "
+                f"at most {PAYLOAD_BYTES_MAX} can be sent"
+            )
+        answer: Future[dict[str, Any]] = Future()
+        with self._lock:
+            self._waiting[transaction] = answer
+        try:
+            granted = self._connection.subscribe(topics.response(self._gateway, service, verb))
+            granted.result(timeout_s)
+            self._connection.publish(topics.request(self._gateway, service, verb), payload)
+            response = answer.result(timeout_s)
+        except TimeoutError as error:
+            raise MessagingError(
+                f"no answer to {service}/{verb} within {timeout_s:g} s; is `smartshare "
+                f"{'gateway' if service == 'bridge' else service}` running?"
+            ) from error
+        finally:
+            with self._lock:
+                del self._waiting[transaction]
+        if "error" in response:
+            raise MessagingError(str(response["error"]))
+        return response
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        response = parse_object(payload)
+        transaction = response.pop("transaction", None) if response is not None else None
+        with self._lock:
+            answer = self._waiting.get(transaction) if isinstance(transaction, str) else None
+            if answer is not None and response is not None and not answer.done():
+                answer.set_result(response)
+        if response is None:
+            _log.warning("a response on %s is not a JSON object", topic)
+
+
+def parse_object(payload: bytes) -> dict[str, Any] | None:
+    """Return a payload's JSON object, or None for anything else."""
+    try:
+        return msgspec.json.decode(payload, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return None

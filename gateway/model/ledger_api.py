@@ -1,0 +1,111 @@
+"""What the ledger process answers on `ss/v1/<gw>/ledger/request/<verb>`: one reply struct a verb.
+
+Bytes travel as hexadecimal text, amounts and heights as integers.
+
+    status       {}                                   -> StatusReply
+    account      {address}                            -> AccountReply
+    submit       {raw}                                -> SubmitReply
+    transaction  {id}                                 -> TransactionReply
+    evidence     {id}                                 -> EvidenceReply
+    block        {height}                             -> BlockReply
+    device       {device_id}                          -> DeviceReply
+    query        {contract, method, args}             -> QueryReply
+"""
+
+from typing import Literal
+
+import msgspec
+
+
+class StatusReply(msgspec.Struct, frozen=True):
+    """How the chain is doing; `time_ms` is the newest block's.
+
+    `finality_ms` is how long after its own time the newest block became final.
+    """
+
+    chain_id: str
+    height: int
+    hash: str
+    time_ms: int
+    slot_ms: int
+    epoch: int
+    slot: int
+    agents: int
+    pending: int
+    state: str
+    clock: str
+    finality_ms: int
+
+
+class AccountReply(msgspec.Struct, frozen=True):
+    """An account; `pending_nonce` counts what waits in the mempool too."""
+
+    balance: int
+    nonce: int
+    pending_nonce: int
+
+
+class SubmitReply(msgspec.Struct, frozen=True):
+    """The id under which a transaction was admitted."""
+
+    id: str
+
+
+class EventReply(msgspec.Struct, frozen=True):
+    """A contract's event; `data` is the hexadecimal of canonical MessagePack."""
+
+    contract: str
+    name: str
+    data: str
+
+
+class TransactionReply(msgspec.Struct, frozen=True):
+    """Where a transaction stands; the rest is set once it is final."""
+
+    status: Literal["unknown", "pending", "final"]
+    height: int = 0
+    applied: bool = False
+    reason: str = ""
+    gas_used: int = 0
+    fee_paid: int = 0
+    result: str = ""
+    events: tuple[EventReply, ...] = ()
+
+
+class EvidenceReply(msgspec.Struct, frozen=True):
+    """A final transaction's place in the chain: canonical bytes of the light client's evidence."""
+
+    height: int
+    evidence: str
+
+
+class BlockReply(msgspec.Struct, frozen=True):
+    """One block's header in words, and its transactions' ids."""
+
+    height: int
+    hash: str
+    parent_hash: str
+    time_ms: int
+    epoch: int
+    slot: int
+    proposer: str
+    state_root: str
+    signers: int
+    transactions: tuple[str, ...]
+
+
+class DeviceReply(msgspec.Struct, frozen=True):
+    """A device as the chain knows it."""
+
+    registered: bool
+    next_sequence: int = 1
+    last_anchor: str = ""
+    profile_hash: str = ""
+
+
+class QueryReply(msgspec.Struct, frozen=True):
+    """A query's result as the hexadecimal of canonical MessagePack, or why there is none."""
+
+    ok: bool
+    result: str = ""
+    error: str = ""

@@ -1,0 +1,247 @@
+"""Group commit: what waits is written in one transaction, and answered only after its COMMIT.
+
+Rule 1: one group is written at a time, in the order of arrival: there is one writer.
+Rule 2: a `done` is called on the event loop, after the commit of its group, in order.
+Rule 3: the first error ends the queue: everything that waits is refused, nothing is tried again.
+
+Where the disk commits fast, a group is written on the event loop itself: handing it to a thread
+costs more than the commit. Where commits are slow (SD cards), a thread writes while the loop goes
+on. Which one is measured as it runs.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future as ThreadFuture, ThreadPoolExecutor, wait
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gateway.clock import Clock
+from gateway.errors import Rejected, RejectReason, StoreError
+from gateway.model.observation import StoredReading
+from gateway.ports import StoreDone
+from gateway.readings.faults import store_faults
+
+GROUP_READINGS_MAX = 1_000  # bounds the time of one commit, and with it the time to an answer
+QUEUE_READINGS_MAX = 20_000  # some 0.2 s of work on a fast machine: more would only add delay
+QUEUE_BYTES_MAX = 16 * 1024 * 1024
+LOOP_COMMIT_MAX_NS = 5_000_000  # how long a commit may hold up the event loop
+SLOW_COMMITS = 4  # so many slow ones in a row are the disk, not a checkpoint
+THREAD_GROUPS = 500  # then the thread writes so many groups before the loop tries again
+
+ReadingRow = tuple[int, int, int, bytes]  # device key, sequence, gateway time (ms), encoded
+_INSERT = "INSERT INTO reading (device, sequence, gateway_time_ms, encoded) VALUES (?, ?, ?, ?)"
+
+Result = TypeVar("Result")
+Job = Callable[[sqlite3.Connection], Result]
+Answer = tuple[StoreDone, StoredReading | Rejected]
+
+
+class _Group:
+    """What one commit writes, and who waits for it."""
+
+    __slots__ = ("answers", "byte_count", "jobs", "rows")
+
+    def __init__(self) -> None:
+        self.rows: list[ReadingRow] = []
+        self.answers: list[Answer] = []
+        self.jobs: list[tuple[Job[Any], asyncio.Future[Any]]] = []
+        self.byte_count = 0
+
+
+class CommitQueue:
+    """The one writer of the readings database. All methods are for the event loop's thread."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
+        self.failure: StoreError | None = None
+        self.failed = asyncio.Event()
+        self._connection = connection
+        self._path = path
+        self._clock = clock
+        self._groups: deque[_Group] = deque()
+        self._open_group: _Group | None = None  # the last of `_groups`, unless it is full or taken
+        self._waiting = 0
+        self._waiting_bytes = 0
+        self._is_running = False  # a flush is scheduled or in flight
+        self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readings")
+        self._in_flight: tuple[_Group, ThreadFuture[list[Any]]] | None = None
+        self._slow_commits = 0
+        self._thread_groups = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether readings come in faster than the disk takes them."""
+        return self._waiting >= QUEUE_READINGS_MAX or self._waiting_bytes >= QUEUE_BYTES_MAX
+
+    def put(self, row: ReadingRow, stored: StoredReading, done: StoreDone) -> None:
+        """Queue a reading; `done` gets `stored` after the commit, or a `Rejected`."""
+        group = self._open_group
+        if group is None or len(group.rows) >= GROUP_READINGS_MAX:
+            group = self._start_group()
+        size = len(row[3])
+        group.rows.append(row)
+        group.answers.append((done, stored))
+        group.byte_count += size
+        self._waiting += 1
+        self._waiting_bytes += size
+        if not self._is_running:
+            self._start()
+
+    async def run(self, job: Job[Result]) -> Result:
+        """Run a job inside the next commit, and return what it returned once that is on disk."""
+        if self.failure is not None:
+            raise self.failure
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        group = self._open_group or self._start_group()
+        group.jobs.append((job, future))
+        if not self._is_running:
+            self._start()
+        return await future
+
+    def run_now(self, job: Job[Result]) -> Result:
+        """Run a job in a commit of its own before this returns: for rare work, as it may wait."""
+        self._land_in_flight()
+        if self.failure is not None:
+            raise self.failure
+        results: list[Result] = []
+        try:
+            self._write([], [lambda connection: results.append(job(connection))])
+        except StoreError as failure:
+            self._fail(failure)
+            raise
+        return results[0]
+
+    def close(self) -> None:
+        """Write and answer what waits, and take no more."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._land_in_flight()
+        while self._groups:
+            group = self._take_group()
+            self._settle(group, partial(self._commit, group))
+        self._thread.shutdown()
+        if self.failure is None:
+            self.failure = StoreError(f"readings store {self._path}: it is closed")
+
+    def _start_group(self) -> _Group:
+        group = self._open_group = _Group()
+        self._groups.append(group)
+        return group
+
+    def _take_group(self) -> _Group:
+        group = self._groups.popleft()
+        if group is self._open_group:
+            self._open_group = None
+        return group
+
+    def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._is_running = True
+        self._loop.call_soon(self._flush)
+
+    def _go_on(self) -> None:
+        self._is_running = bool(self._groups) and not self._is_closed
+        if self._is_running and self._loop is not None:
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if not self._groups:
+            return  # closed, or failed, after this was scheduled
+        group = self._take_group()
+        if self._thread_groups == 0:
+            self._settle(group, partial(self._commit, group))
+            return
+        loop = asyncio.get_running_loop()
+        future = self._thread.submit(self._commit, group)
+        self._in_flight = (group, future)
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._land, group))
+
+    def _land(self, group: _Group) -> None:
+        if self._in_flight is not None and self._in_flight[0] is group:
+            self._land_in_flight()
+
+    def _land_in_flight(self) -> None:
+        """Wait for the thread's group, if there is one, and answer it."""
+        if self._in_flight is not None:
+            group, future = self._in_flight
+            self._in_flight = None
+            wait((future,))
+            self._thread_groups -= 1
+            self._settle(group, future.result)
+
+    def _commit(self, group: _Group) -> list[Any]:
+        return self._write(group.rows, [job for job, _ in group.jobs])
+
+    def _write(self, rows: list[ReadingRow], jobs: list[Job[Any]]) -> list[Any]:
+        """Write one transaction and return what its jobs returned; raises `StoreError`.
+
+        An error in COMMIT itself may leave the transaction on disk: its readings were not answered,
+        so their devices send them again.
+        """
+        connection = self._connection
+        with store_faults(self._path):
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(_INSERT, rows)
+            results = [job(connection) for job in jobs]
+            started_ns = self._clock.monotonic_ns()
+            connection.execute("COMMIT")
+        self._choose_writer(self._clock.monotonic_ns() - started_ns)
+        return results
+
+    def _choose_writer(self, commit_ns: int) -> None:
+        """Note how long a commit on the loop took; enough slow ones in a row call the thread."""
+        if self._thread_groups > 0:
+            return  # measured in the thread, which also waited for its turn to run
+        self._slow_commits = self._slow_commits + 1 if commit_ns > LOOP_COMMIT_MAX_NS else 0
+        if self._slow_commits >= SLOW_COMMITS:
+            self._slow_commits = SLOW_COMMITS - 1  # the next try needs only one to be sure
+            self._thread_groups = THREAD_GROUPS
+
+    def _settle(self, group: _Group, write: Callable[[], list[Any]]) -> None:
+        """Write a group, or learn how its writing went, and answer it."""
+        try:
+            results = write()
+        except StoreError as failure:
+            self._groups.appendleft(group)
+            self._fail(failure)
+            return
+        except Exception as bug:
+            self._groups.appendleft(group)
+            self._fail(StoreError(f"readings store {self._path}: internal error: {bug!r}"))
+            raise
+        self._waiting -= len(group.answers)
+        self._waiting_bytes -= group.byte_count
+        self._go_on()
+        for (_, future), result in zip(group.jobs, results, strict=True):
+            if not future.done():
+                future.set_result(result)
+        self._answer(iter(group.answers))
+
+    def _answer(self, answers: Iterator[Answer]) -> None:
+        try:
+            for done, result in answers:
+                done(result)
+        except Exception:
+            # One caller's bug must not leave the others without an answer.
+            if self._loop is not None and not self._is_closed:
+                self._loop.call_soon(self._answer, answers)
+            raise
+
+    def _fail(self, failure: StoreError) -> None:
+        """Refuse everything that waits, and all that comes."""
+        self.failure = failure
+        self._is_running = False
+        groups, self._groups, self._open_group = self._groups, deque(), None
+        self._waiting = self._waiting_bytes = 0
+        self.failed.set()
+        for _, future in [job for group in groups for job in group.jobs]:
+            if not future.done():
+                future.set_exception(failure)
+        refused = Rejected(RejectReason.STORE_FAILED, str(failure))
+        waiting = [done for group in groups for done, _ in group.answers]
+        self._answer(iter([(done, refused) for done in waiting]))

@@ -1,0 +1,46 @@
+"""SQLite's errors as one line for people. None is retried.
+
+After a failed write or fsync nobody knows what is on disk, so the process ends and starts again
+from what a fresh open can read.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.errors import StoreError
+
+_PRIMARY_CODE = 0xFF  # the low byte of an extended result code
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def damaged(path: Path, finding: str) -> StoreError:
+    """Return the error for a database that contradicts itself."""
+    return StoreError(
+        f"readings store {path}: the file is damaged ({finding}): "
+        "restore it from a backup, or move it away to start an empty one"
+    )
+
+
+def describe_failure(path: Path, error: sqlite3.Error) -> StoreError:
+    """Return the error for what SQLite said."""
+    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
+    if code in _DAMAGE:
+        return damaged(path, str(error))
+    if code == sqlite3.SQLITE_FULL:
+        advice = "the disk is full: free some space, then start the gateway again"
+    elif code == sqlite3.SQLITE_IOERR:
+        advice = f"{error}: check the disk and its free space, then start the gateway again"
+    else:
+        advice = f"{error}: check the file and its folder"
+    return StoreError(f"readings store {path}: {advice}")
+
+
+@contextmanager
+def store_faults(path: Path) -> Iterator[None]:
+    """Turn any error of SQLite into a `StoreError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise describe_failure(path, error) from error

@@ -1,0 +1,195 @@
+"""Everything that can be asked of the readings database; it sees what is committed, no more."""
+
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any, Self
+
+from peewee import Query, Select, fn
+
+from gateway.errors import StoreError
+from gateway.model.observation import StoredReading
+from gateway.pipeline.batch import Backlog
+from gateway.readings.faults import damaged, store_faults
+from gateway.readings.records import BatchRecord, DeviceRecord, OutboxEntry, SettlementStatus
+from gateway.readings.schema import BATCH, DEVICE, OUTBOX, READING, open_reader
+from ledger.codec.canonical import Decoder
+from ledger.errors import CodecError
+from ledger.types.reading import Reading
+
+BATCHES_LIMIT = 1_000  # rows of one answer: a year of batches does not fit a small machine's memory
+
+_decode_reading = Decoder(Reading).decode
+_IS_STANDING = BATCH.c.status != SettlementStatus.FAILED.value
+_FAR_PAST = 0
+
+
+def _ask(connection: sqlite3.Connection, query: Query) -> list[tuple[Any, ...]]:
+    sql, values = query.sql()
+    return connection.execute(sql, values).fetchall()
+
+
+def find_next_unanchored(connection: sqlite3.Connection, device: int) -> int:
+    """Return the first sequence of a device that no standing batch holds."""
+    newest = BATCH.select(fn.MAX(BATCH.c.first + BATCH.c.count)).where(
+        (BATCH.c.device == device) & _IS_STANDING
+    )
+    following: int | None = _ask(connection, newest)[0][0]
+    return 1 if following is None else following
+
+
+def find_next_sequence(connection: sqlite3.Connection, device: int) -> int:
+    """Return the sequence of a device's next reading; retention may have dropped all before it."""
+    newest = READING.select(fn.MAX(READING.c.sequence)).where(READING.c.device == device)
+    sequence: int | None = _ask(connection, newest)[0][0]
+    return max((sequence or 0) + 1, find_next_unanchored(connection, device))
+
+
+class ReadingsQueries:
+    """Reads through a connection of their own, from any thread, one at a time.
+
+    Every method raises `StoreError` for a device that the store does not know.
+    """
+
+    def __init__(self, path: Path, reader: sqlite3.Connection) -> None:
+        self.path = path
+        self._reader = reader
+        self._reader_lock = threading.Lock()
+
+    def devices(self) -> list[DeviceRecord]:
+        """Return every device in the order of its registration."""
+        query = DEVICE.select(
+            DEVICE.c.device, DEVICE.c.name, DEVICE.c.device_id, DEVICE.c.profile_hash
+        )
+        with self._reader_lock, store_faults(self.path):
+            return [
+                DeviceRecord(name, device_id, profile, find_next_sequence(self._reader, key))
+                for key, name, device_id, profile in _ask(
+                    self._reader, query.order_by(DEVICE.c.device)
+                )
+            ]
+
+    def get(self, device: str, sequence: int) -> StoredReading | None:
+        """Return one reading, or None if it does not exist or retention dropped it."""
+        found = self.range(device, sequence, 1)
+        return found[0] if found else None
+
+    def range(self, device: str, first: int, count: int) -> list[StoredReading]:
+        """Return the stored readings among `count` sequences from `first`, in order."""
+        in_range = READING.c.sequence.between(first, first + count - 1)
+        query = READING.select(READING.c.encoded).where(
+            (READING.c.device == self._key(device)) & in_range
+        )
+        return self._readings(device, query.order_by(READING.c.sequence))
+
+    def last(self, device: str, limit: int) -> list[StoredReading]:
+        """Return the newest `limit` readings of a device, oldest first."""
+        query = READING.select(READING.c.encoded).where(READING.c.device == self._key(device))
+        return self._readings(device, query.order_by(READING.c.sequence.desc()).limit(limit))[::-1]
+
+    def unanchored(self, device: str, limit: int) -> list[StoredReading]:
+        """Return the oldest `limit` readings that no standing batch holds, in order."""
+        return self.range(device, self._next_unanchored(self._key(device)), limit)
+
+    def backlog(self, device: str) -> Backlog:
+        """Return how many readings wait for a batch, and the oldest one's gateway time."""
+        key = self._key(device)
+        first = self._next_unanchored(key)
+        oldest = READING.select(READING.c.gateway_time_ms).where(
+            (READING.c.device == key) & (READING.c.sequence == first)
+        )
+        newest = READING.select(fn.MAX(READING.c.sequence)).where(READING.c.device == key)
+        times, last = self._rows(oldest), self._rows(newest)[0][0]
+        if not times:
+            return Backlog(0, _FAR_PAST)
+        return Backlog(last - first + 1, times[0][0])
+
+    def batches(self, status: SettlementStatus, limit: int = BATCHES_LIMIT) -> list[BatchRecord]:
+        """Return the newest `limit` batches with this status, oldest first."""
+        query = _select_batches().where(BATCH.c.status == status.value)
+        return self._batches(query.order_by(BATCH.c.batch.desc()).limit(limit))[::-1]
+
+    def newest_batch(self, device: str) -> BatchRecord | None:
+        """Return the device's newest standing batch: the one that the next anchor builds on."""
+        query = _select_batches().where((BATCH.c.device == self._key(device)) & _IS_STANDING)
+        found = self._batches(query.order_by(BATCH.c.first.desc()).limit(1))
+        return found[0] if found else None
+
+    def batch_containing(self, device: str, sequence: int) -> BatchRecord | None:
+        """Return the standing batch that holds a reading, or None if none does yet."""
+        starts_before = (BATCH.c.device == self._key(device)) & (BATCH.c.first <= sequence)
+        query = _select_batches().where(starts_before & _IS_STANDING)
+        found = self._batches(query.order_by(BATCH.c.first.desc()).limit(1))
+        return found[0] if found and sequence <= found[0].last else None
+
+    def pending_transactions(self) -> list[OutboxEntry]:
+        """Return the signed transactions that are not settled, in the order of their saving."""
+        query = OUTBOX.select(
+            OUTBOX.c.transaction_id, OUTBOX.c.raw, OUTBOX.c.expiry_height, OUTBOX.c.purpose
+        ).where(OUTBOX.c.status == SettlementStatus.PENDING.value)
+        return [OutboxEntry(*row) for row in self._rows(query.order_by(OUTBOX.c.entry))]
+
+    def _rows(self, query: Query) -> list[tuple[Any, ...]]:
+        with self._reader_lock, store_faults(self.path):
+            return _ask(self._reader, query)
+
+    def _key(self, device: str) -> int:
+        found = self._rows(DEVICE.select(DEVICE.c.device).where(DEVICE.c.name == device))
+        if not found:
+            raise StoreError(f"readings store {self.path}: no device is named {device!r}")
+        key: int = found[0][0]
+        return key
+
+    def _next_unanchored(self, device: int) -> int:
+        with self._reader_lock, store_faults(self.path):
+            return find_next_unanchored(self._reader, device)
+
+    def _readings(self, device: str, query: Query) -> list[StoredReading]:
+        try:
+            return [
+                StoredReading(device, _decode_reading(encoded), encoded)
+                for (encoded,) in self._rows(query)
+            ]
+        except CodecError as error:
+            raise damaged(self.path, f"a reading of {device}: {error}") from None
+
+    def _batches(self, query: Query) -> list[BatchRecord]:
+        return [
+            BatchRecord(SettlementStatus(status), *plain) for status, *plain in self._rows(query)
+        ]
+
+
+class ReadingsReader(ReadingsQueries):
+    """The database of a running or stopped gateway, read by another process."""
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open for reading only; raises `StoreError`."""
+        return cls(path, open_reader(path))
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._reader.close()
+
+
+def _select_batches() -> Select:
+    """Select the status, then the other fields of `BatchRecord` in their order."""
+    return (
+        BATCH.select(
+            BATCH.c.status,
+            DEVICE.c.name,
+            DEVICE.c.device_id,
+            BATCH.c.profile_hash,
+            BATCH.c.first,
+            BATCH.c.count,
+            BATCH.c.time_first_ms,
+            BATCH.c.time_last_ms,
+            BATCH.c.root,
+            BATCH.c.transaction_id,
+            OUTBOX.c.raw,
+            BATCH.c.height,
+            BATCH.c.evidence,
+        )
+        .join(DEVICE, on=(BATCH.c.device == DEVICE.c.device))
+        .join(OUTBOX, on=(BATCH.c.transaction_id == OUTBOX.c.transaction_id))
+    )

@@ -1,0 +1,240 @@
+"""The readings store: takes observations, makes them readings, answers when they are on disk.
+
+Rule 1: a device's sequences count from 1 without a gap, over every restart; only what is
+committed uses one up.
+Rule 2: what was signed is saved before it is sent, together with the batch that it anchors.
+Rule 3: after the first failed write the store refuses everything; the process ends and starts anew.
+"""
+
+import asyncio
+import secrets
+import sqlite3
+from functools import partial
+from pathlib import Path
+from typing import NoReturn, Self
+
+from gateway.clock import Clock
+from gateway.errors import Rejected, RejectReason, StoreError
+from gateway.model.observation import Observation
+from gateway.pipeline.batch import Batch
+from gateway.ports import StoreDone
+from gateway.readings import bookkeeping
+from gateway.readings.commit_queue import CommitQueue
+from gateway.readings.faults import store_faults
+from gateway.readings.owner_lock import OwnerLock
+from gateway.readings.queries import ReadingsQueries, find_next_sequence
+from gateway.readings.records import DeviceRecord, OutboxEntry, Pruned, SettlementStatus
+from gateway.readings.schema import closed_on_error, open_reader, open_writer
+from gateway.readings.sealing import SECRET_BYTES, DeviceSealer, compute_device_id
+
+__all__ = ["OutboxEntry", "ReadingsStore"]
+
+CLOCK_STATUS_MS = 1_000  # the kernel is asked this often whether its clock is synchronised
+RETENTION_MS = 7 * 24 * 3_600_000  # a week of readings to look back on
+RETENTION_BYTES_MAX = 2 * 1024**3  # leaves most of the smallest usual card, 16 GB
+PRUNE_BATCHES_MAX = 64  # of one round: a full disk's worth must not crowd out new readings
+
+
+class ReadingsStore(ReadingsQueries):
+    """The database of this gateway. `submit` and all that writes is for the event loop's thread.
+
+    Reads may come from any thread. It is an `ObservationSink`.
+    """
+
+    def __init__(self, path: Path, clock: Clock, node_id: bytes, lock: OwnerLock) -> None:
+        """Use `open`."""
+        writer = open_writer(path)
+        with closed_on_error(writer):
+            super().__init__(path, open_reader(path))
+        with closed_on_error(writer), closed_on_error(self._reader), store_faults(path):
+            self._sealers = _load_sealers(writer)
+        self._lock = lock
+        self._clock = clock
+        self._node_id = node_id
+        self._writer = writer
+        self._queue = CommitQueue(writer, path, clock)
+        self._clock_status = clock.status()
+        self._clock_status_ms = clock.now_ms()
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock, node_id: bytes) -> Self:
+        """Open or create the database and own it; raises `StoreError`.
+
+        `node_id` is this gateway's 32-byte identity, which its devices' ids are made from.
+        """
+        lock = OwnerLock(path)
+        with closed_on_error(lock):
+            return cls(path, clock, node_id, lock)
+
+    def close(self) -> None:
+        """Write and answer what waits, then give the file back."""
+        self._queue.close()
+        self._reader.close()
+        self._writer.close()  # the last connection: it folds the log into the file
+        self._lock.close()
+
+    @property
+    def failure(self) -> StoreError | None:
+        """Why the store takes nothing any more, or None."""
+        return self._queue.failure
+
+    async def watch(self) -> NoReturn:
+        """Wait until a write fails and raise its `StoreError`: the process must end then."""
+        await self._queue.failed.wait()
+        assert self._queue.failure is not None
+        raise self._queue.failure
+
+    def register_device(self, name: str, profile_hash: bytes) -> DeviceRecord:
+        """Make a device known, or change its profile from its next reading on. Idempotent."""
+        sealer = self._sealers.get(name)
+        if sealer is None:
+            sealer = self._sealers[name] = self._add_device(name, profile_hash)
+        elif sealer.profile_hash != profile_hash:
+            self._queue.run_now(
+                partial(bookkeeping.save_profile, device=sealer.key, profile_hash=profile_hash)
+            )
+            sealer.profile_hash = profile_hash
+        return DeviceRecord(name, sealer.device_id, profile_hash, sealer.next_sequence)
+
+    def submit(self, observation: Observation, done: StoreDone) -> None:
+        """Store an observation; `done` is called on the event loop after its commit, or refused.
+
+        Never calls `done` before it returns. Readings of one device are stored and answered in the
+        order of their submission.
+        """
+        sealer = self._sealers.get(observation.device)
+        if sealer is None or self._queue.failure is not None or self._queue.is_full:
+            _refuse(self._explain_refusal(observation.device), done)
+            return
+        now_ms = self._clock.now_ms()
+        if not 0 <= now_ms - self._clock_status_ms < CLOCK_STATUS_MS:
+            self._clock_status = self._clock.status()
+            self._clock_status_ms = now_ms
+        stored = sealer.seal(observation, now_ms, self._clock_status)
+        if isinstance(stored, Rejected):
+            _refuse(stored, done)
+            return
+        row = (sealer.key, stored.reading.sequence, now_ms, stored.encoded)
+        self._queue.put(row, stored, done)
+
+    async def save_batch(self, device: str, batch: Batch, anchor: OutboxEntry) -> None:
+        """Keep a batch and its signed anchor in one commit, before the anchor is sent.
+
+        Raises `StoreError` if the batch does not start right after the device's newest one.
+        """
+        save = partial(
+            bookkeeping.save_batch,
+            device=self._sealers[device].key,
+            batch=batch,
+            entry=anchor,
+            created_ms=self._clock.now_ms(),
+        )
+        if not await self._queue.run(save):
+            raise StoreError(
+                f"readings store {self.path}: the batch of {device} from {batch.first} does not "
+                "follow the batch before it"
+            )
+
+    async def mark_batch_final(self, transaction_id: bytes, height: int, evidence: bytes) -> None:
+        """Note that a batch's anchor is final; raises `StoreError` if no such batch is pending."""
+        job = partial(
+            bookkeeping.mark_batch_final,
+            transaction_id=transaction_id,
+            height=height,
+            evidence=evidence,
+        )
+        if not await self._queue.run(job):
+            raise self._not_pending(transaction_id)
+
+    async def mark_batch_failed(self, transaction_id: bytes, height: int) -> None:
+        """Give up a batch whose anchor failed, and the device's later batches that build on it.
+
+        Their readings are unanchored again. Raises `StoreError` if no such batch is pending.
+        """
+        job = partial(bookkeeping.mark_batch_failed, transaction_id=transaction_id, height=height)
+        if not await self._queue.run(job):
+            raise self._not_pending(transaction_id)
+
+    async def save_transaction(self, entry: OutboxEntry) -> None:
+        """Keep a signed transaction before it is sent."""
+        job = partial(bookkeeping.save_transaction, entry=entry, created_ms=self._clock.now_ms())
+        await self._queue.run(job)
+
+    async def mark_transaction(
+        self, transaction_id: bytes, status: SettlementStatus, height: int
+    ) -> None:
+        """Note what became of a kept transaction that anchors no batch.
+
+        Raises `StoreError` if it is not pending.
+        """
+        job = partial(
+            bookkeeping.mark_transaction,
+            transaction_id=transaction_id,
+            status=status,
+            height=height,
+        )
+        if not await self._queue.run(job):
+            raise self._not_pending(transaction_id)
+
+    async def prune(
+        self,
+        now_ms: int,
+        age_max_ms: int = RETENTION_MS,
+        bytes_max: int = RETENTION_BYTES_MAX,
+    ) -> Pruned:
+        """Drop the oldest readings over the age or the size limit, batch by batch, to a bound.
+
+        Only readings whose anchor is final go; batches themselves stay. Call it again while it
+        drops something, and only with a clock that can be trusted.
+        """
+        job = partial(bookkeeping.prune_oldest, cutoff_ms=now_ms - age_max_ms, bytes_max=bytes_max)
+        batches = readings = 0
+        while batches < PRUNE_BATCHES_MAX:
+            dropped = await self._queue.run(job)
+            if dropped is None:
+                break
+            batches += 1
+            readings += dropped
+        return Pruned(batches, readings, await self._queue.run(bookkeeping.compute_bytes_used))
+
+    def _add_device(self, name: str, profile_hash: bytes) -> DeviceSealer:
+        secret = secrets.token_bytes(SECRET_BYTES)
+        device_id = compute_device_id(self._node_id, secret)
+        key = self._queue.run_now(
+            partial(
+                bookkeeping.save_device,
+                name=name,
+                device_id=device_id,
+                secret=secret,
+                profile_hash=profile_hash,
+            )
+        )
+        return DeviceSealer(key, name, secret, device_id, profile_hash)
+
+    def _explain_refusal(self, device: str) -> Rejected:
+        if self._queue.failure is not None:
+            return Rejected(RejectReason.STORE_FAILED, str(self._queue.failure))
+        if device not in self._sealers:
+            return Rejected(RejectReason.UNKNOWN_DEVICE, f"no device is named {device!r}")
+        return Rejected(
+            RejectReason.OVERLOADED, f"{device}: readings come faster than the disk takes them"
+        )
+
+    def _not_pending(self, transaction_id: bytes) -> StoreError:
+        return StoreError(
+            f"readings store {self.path}: transaction {transaction_id.hex()[:16]} is not pending"
+        )
+
+
+def _refuse(refused: Rejected, done: StoreDone) -> None:
+    asyncio.get_running_loop().call_soon(done, refused)
+
+
+def _load_sealers(connection: sqlite3.Connection) -> dict[str, DeviceSealer]:
+    sealers = {}
+    columns = "SELECT device, name, secret, device_id, profile_hash FROM device"
+    for key, name, secret, device_id, profile_hash in connection.execute(columns).fetchall():
+        sealer = DeviceSealer(key, name, secret, device_id, profile_hash)
+        sealer.next_sequence = find_next_sequence(connection, key)
+        sealers[name] = sealer
+    return sealers

@@ -1,0 +1,189 @@
+"""The other end of the agent's socket, for the gateway, the ledger and the command line.
+
+Every request may be asked twice with the same outcome, so a connection that the agent closed while
+it was idle is opened again once.
+"""
+
+import asyncio
+import socket
+import threading
+from pathlib import Path
+
+from gateway.errors import AgentError, VoteConflictError
+from gateway.smart_agent.endpoint import connect
+from gateway.smart_agent.keys import AgentKeys, Purpose
+from gateway.smart_agent.messages import (
+    HEADER_BYTES,
+    Bind,
+    Describe,
+    Refused,
+    RefusedReason,
+    Request,
+    Response,
+    Signed,
+    SignTransaction,
+    SignVote,
+    decode_frame_length,
+    decode_response,
+    encode_frame,
+)
+from ledger.crypto.domains import VoteKind
+from ledger.errors import SignerError, VoteRefusedError
+
+
+class AgentClient:
+    """Blocking and safe for several threads: one request is under way at a time."""
+
+    def __init__(self, socket_path: Path, timeout_s: float = 5.0) -> None:
+        self._path = socket_path
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._connection: socket.socket | None = None
+
+    def describe(self) -> AgentKeys:
+        """Return the public keys and, once bound, the chain id; raises `AgentError`."""
+        return self._ask_keys(Describe())
+
+    def bind(self, chain_id: bytes) -> AgentKeys:
+        """Bind the agent to its one chain (32 bytes); raises `AgentError` when it has another."""
+        return self._ask_keys(Bind(chain_id))
+
+    def sign_transaction(self, purpose: str, payload: bytes) -> bytes:
+        """Return the key's 64-byte signature over a transaction's canonical payload."""
+        return self._ask_signature(SignTransaction(Purpose(purpose), payload))
+
+    def sign_vote(self, kind: VoteKind, epoch: int, slot: int, block_hash: bytes) -> bytes:
+        """Return a vote's 64-byte signature, durable in the guard; raises `AgentError`."""
+        return self._ask_signature(SignVote(kind, epoch, slot, block_hash))
+
+    def close(self) -> None:
+        """Close the connection; a later request opens another."""
+        with self._lock:
+            self._drop()
+
+    def _ask_keys(self, request: Request) -> AgentKeys:
+        response = self._ask(request)
+        if not isinstance(response, AgentKeys):
+            raise self._unexpected()
+        return response
+
+    def _ask_signature(self, request: Request) -> bytes:
+        response = self._ask(request)
+        if not isinstance(response, Signed):
+            raise self._unexpected()
+        return response.signature
+
+    def _unexpected(self) -> AgentError:
+        return AgentError(f"SmartAgent at {self._path} gave an answer of another kind: update it")
+
+    def _ask(self, request: Request) -> AgentKeys | Signed:
+        with self._lock:
+            response = self._exchange(encode_frame(request))
+        if isinstance(response, Refused):
+            kind = VoteConflictError if response.reason is RefusedReason.SIGN_GUARD else AgentError
+            raise kind(f"SmartAgent refused: {response}")
+        return response
+
+    def _exchange(self, frame: bytes) -> Response:
+        try:
+            return self._exchange_over_new_or_open(frame)
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise AgentError(self._not_running()) from None
+        except PermissionError:
+            raise AgentError(
+                f"not allowed to use the SmartAgent at {self._path}: run as the user that owns it"
+            ) from None
+        except TimeoutError:
+            raise AgentError(
+                f"SmartAgent at {self._path} did not answer within {self._timeout_s:g} s"
+            ) from None
+        except OSError:
+            raise AgentError(
+                f"SmartAgent at {self._path} closed the connection: see its log"
+            ) from None
+
+    def _exchange_over_new_or_open(self, frame: bytes) -> Response:
+        if self._connection is not None:
+            try:
+                return self._exchange_over(self._connection, frame)
+            except ConnectionError:
+                self._drop()
+        self._connection = connect(self._path, self._timeout_s)
+        return self._exchange_over(self._connection, frame)
+
+    def _exchange_over(self, connection: socket.socket, frame: bytes) -> Response:
+        try:
+            connection.sendall(frame)
+            length = decode_frame_length(_receive(connection, HEADER_BYTES))
+            response = None if length is None else decode_response(_receive(connection, length))
+        except OSError:
+            self._drop()  # after a half-read answer the next one would be taken for this one
+            raise
+        if response is None:
+            self._drop()
+            raise AgentError(f"SmartAgent at {self._path} gave an answer that is none: update it")
+        return response
+
+    def _not_running(self) -> str:
+        home = self._path.parent.parent
+        return (
+            f"SmartAgent is not running at {self._path}:"
+            f" start it with `smartshare agent --home {home}`"
+        )
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class AgentSigner:
+    """`gateway.ports.Signer`: transactions, without blocking the event loop."""
+
+    def __init__(self, client: AgentClient) -> None:
+        self._client = client
+
+    async def sign_transaction(self, purpose: str, payload: bytes) -> bytes:
+        """Return the signature over a transaction's canonical payload; raises `AgentError`."""
+        return await asyncio.to_thread(self._client.sign_transaction, purpose, payload)
+
+
+class AgentVoteSigner:
+    """`ledger.ports.VoteSigner`: the consensus key behind the sign guard."""
+
+    def __init__(self, client: AgentClient) -> None:
+        self._client = client
+        self._public_key: bytes | None = None
+
+    @property
+    def public_key(self) -> bytes:
+        """The consensus public key, 32 bytes; raises `SignerError`."""
+        if self._public_key is None:
+            try:
+                self._public_key = self._client.describe().consensus
+            except AgentError as error:
+                raise SignerError(str(error)) from None
+        return self._public_key
+
+    def sign_vote(self, kind: VoteKind, epoch: int, slot: int, block_hash: bytes) -> bytes:
+        """Return a 64-byte signature that is durable in the guard.
+
+        Raises `VoteRefusedError` where the guard refuses for good, `SignerError` otherwise.
+        """
+        try:
+            return self._client.sign_vote(kind, epoch, slot, block_hash)
+        except VoteConflictError as error:
+            raise VoteRefusedError(str(error)) from None
+        except AgentError as error:
+            raise SignerError(str(error)) from None
+
+
+def _receive(connection: socket.socket, count: int) -> bytes:
+    """Read exactly `count` bytes; raise `ConnectionResetError` at an early end."""
+    data = bytearray()
+    while len(data) < count:
+        chunk = connection.recv(count - len(data))
+        if not chunk:
+            raise ConnectionResetError
+        data += chunk
+    return bytes(data)

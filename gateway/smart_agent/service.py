@@ -1,0 +1,25 @@
+"""The SmartAgent process: harden, unseal, listen, serve until cancelled."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.smart_agent.endpoint import listening
+from gateway.smart_agent.hardening import forbid_memory_dumps
+from gateway.smart_agent.provision import open_agent
+from gateway.smart_agent.server import serve_requests
+from gateway.smart_agent.unlock import find_unlock
+
+_log = logging.getLogger(__name__)
+
+
+async def serve(folder: Path, socket_path: Path, ready: Callable[[], None]) -> None:
+    """Run the agent of `folder` at `socket_path`; call `ready` once it answers.
+
+    Runs until cancelled. Raises `AgentError` when the agent cannot be opened or cannot listen.
+    """
+    forbid_memory_dumps()
+    with open_agent(folder, find_unlock(folder)) as agent, listening(socket_path) as listener:
+        _log.info("SmartAgent of node %s listens", agent.description.node.hex()[:16])
+        ready()
+        await serve_requests(listener, agent.handle)

@@ -1,0 +1,61 @@
+"""Where the secret that unseals the key comes from: a systemd credential, or a file of its own.
+
+A credential can be kept by a TPM, off the SD card. The file stands beside the sealed key: it keeps
+the key out of a careless copy of one file, not from a thief of the card.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.errors import AgentError
+from gateway.smart_agent.private_files import read_private, write_private
+
+CREDENTIAL_NAME = "smartshare-unlock"
+
+_FILE_NAME = "unlock"
+_SECRET_BYTES = 32
+_SECRET_LENGTH_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockSource:
+    """A place that holds an unlock secret. systemd guards the access to a credential itself."""
+
+    path: Path
+    is_credential: bool
+
+
+def find_unlock(folder: Path) -> UnlockSource:
+    """Return the systemd credential where the service has one, else the file in `folder`."""
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and (Path(credentials) / CREDENTIAL_NAME).exists():
+        return UnlockSource(Path(credentials) / CREDENTIAL_NAME, is_credential=True)
+    return UnlockSource(folder / _FILE_NAME, is_credential=False)
+
+
+def create_unlock(source: UnlockSource) -> None:
+    """Write a random secret to a source that is a file and does not exist yet."""
+    if not source.is_credential and not source.path.exists():
+        write_private(source.path, secrets.token_hex(_SECRET_BYTES).encode() + b"\n")
+
+
+def load_unlock(source: UnlockSource) -> bytes:
+    """Return the secret without its line end; raise `AgentError` when it is missing or empty."""
+    secret = (_read_credential if source.is_credential else _read_file)(source.path).strip()
+    if not secret:
+        raise AgentError(f"the unlock secret in {source.path} is empty: put it back")
+    return secret
+
+
+def _read_file(path: Path) -> bytes:
+    return read_private(path, _SECRET_LENGTH_MAX)
+
+
+def _read_credential(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_SECRET_LENGTH_MAX)
+    except OSError as error:
+        raise AgentError(f"cannot read the credential {path}: {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""Transactions that wait for a block: bounded, ordered, and each backed by its payer's funds."""

@@ -1,0 +1,114 @@
+"""The transactions that wait and the indexes over them, kept in step by two methods.
+
+Rule 1: `insert` and `discard` are the only places where anything changes.
+"""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.state.fees import compute_fee_payable
+from ledger.state.transition import CheckedTransaction
+
+_RATE_UNIT = 1_000_000  # fee rates are integers: millionths of a base unit a byte
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A waiting transaction; `fee_rate` is what a proposer earns by it, per byte."""
+
+    checked: CheckedTransaction
+    fee_rate: int
+
+    @property
+    def sender(self) -> bytes:
+        """The sender's address."""
+        return self.checked.transaction.sender
+
+    @property
+    def nonce(self) -> int:
+        """The sender's nonce."""
+        return self.checked.transaction.nonce
+
+
+def build_entry(checked: CheckedTransaction) -> Entry:
+    """Return the entry of a transaction."""
+    return Entry(checked, compute_fee_payable(checked) * _RATE_UNIT // checked.size)
+
+
+class Waiting:
+    """Entries by id, by sender and nonce, and by fee rate; sums of bytes and of offered fees."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[bytes, Entry] = {}
+        self._by_sender: dict[bytes, dict[int, Entry]] = {}
+        self._cheapest: list[tuple[int, bytes]] = []  # a heap; ids no longer waiting are skipped
+        self._offered_by: dict[bytes, int] = {}
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(tuple(self._by_id.values()))
+
+    def get(self, transaction_id: bytes) -> Entry | None:
+        """Return the waiting entry with this id."""
+        return self._by_id.get(transaction_id)
+
+    def queue(self, sender: bytes) -> dict[int, Entry]:
+        """Return a sender's entries by nonce; to be read only."""
+        return self._by_sender.get(sender, {})
+
+    def senders(self) -> Iterator[bytes]:
+        """Return every address that has sent something that waits."""
+        return iter(self._by_sender)
+
+    def fees_offered_by(self, payer: bytes) -> int:
+        """Return the sum of the fees that this payer offers for everything that waits."""
+        return self._offered_by.get(payer, 0)
+
+    def insert(self, entry: Entry) -> None:
+        """Add an entry whose id, and whose nonce of its sender, is not there yet."""
+        queue = self._by_sender.setdefault(entry.sender, {})
+        assert entry.checked.id not in self._by_id, "a transaction waits once"
+        assert entry.nonce not in queue, "one transaction for each nonce"
+        self._by_id[entry.checked.id] = entry
+        queue[entry.nonce] = entry
+        heapq.heappush(self._cheapest, (entry.fee_rate, entry.checked.id))
+        payer = entry.checked.transaction.fee_payer
+        self._offered_by[payer] = self.fees_offered_by(payer) + entry.checked.transaction.fee
+        self.size_bytes += entry.checked.size
+
+    def discard(self, entry: Entry) -> None:
+        """Remove a waiting entry."""
+        del self._by_id[entry.checked.id]
+        queue = self._by_sender[entry.sender]
+        del queue[entry.nonce]
+        if not queue:
+            del self._by_sender[entry.sender]
+        payer = entry.checked.transaction.fee_payer
+        self._offered_by[payer] -= entry.checked.transaction.fee
+        if not self._offered_by[payer]:
+            del self._offered_by[payer]
+        self.size_bytes -= entry.checked.size
+        self._drop_stale()
+
+    def _drop_stale(self) -> None:
+        """Rebuild the heap when most of it is gone: its size follows what waits."""
+        if len(self._cheapest) > 2 * len(self._by_id) + 64:
+            self._cheapest = [(entry.fee_rate, id_) for id_, entry in self._by_id.items()]
+            heapq.heapify(self._cheapest)
+
+    def pop_cheapest(self) -> Entry | None:
+        """Take the entry with the lowest fee rate off the heap only; `push_back` returns it."""
+        while self._cheapest:
+            _, transaction_id = heapq.heappop(self._cheapest)
+            entry = self._by_id.get(transaction_id)
+            if entry is not None:
+                return entry
+        return None
+
+    def push_back(self, entry: Entry) -> None:
+        """Return to the heap what `pop_cheapest` took from it."""
+        heapq.heappush(self._cheapest, (entry.fee_rate, entry.checked.id))

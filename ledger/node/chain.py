@@ -1,0 +1,206 @@
+"""Blocks on top of the newest final one: built, executed again, made final.
+
+Rule 1: a header is a function of its slot, time, parent and transactions, so a block is valid when
+assembling it again gives the same header bytes.
+Rule 2: what is committed is exactly what was executed: the result is kept until its block is final.
+Blocking work: called from one thread at a time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ledger.codec.canonical import Decoder, encode
+from ledger.codec.merkle import merkle_root
+from ledger.consensus.certificate import NO_SIGNERS
+from ledger.consensus.state import Proposal, Tip
+from ledger.crypto.domains import NO_HASH, header_hash
+from ledger.errors import ExecutorError, Reason, Rejected
+from ledger.node.evidence import load_certificate
+from ledger.node.execution import WatchedTransactions
+from ledger.node.views import FinalBlock
+from ledger.params import BLOCK_BYTES_MAX, PROTOCOL_VERSION
+from ledger.ports import ContractExecutor
+from ledger.state.commitment import StateTree
+from ledger.state.transition import (
+    BlockContext,
+    BlockResult,
+    CheckedTransaction,
+    apply_block,
+    check_transaction,
+)
+from ledger.storage.store import ChainStore, NewBlock
+from ledger.types.block import Block, Certificate, Header
+from ledger.types.genesis import Genesis
+from ledger.types.genesis_file import genesis_chain_id
+
+_headers = Decoder(Header)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltBlock:
+    """A new block, and the transactions left out of it because their contract worker failed."""
+
+    proposal: Proposal
+    failed: tuple[tuple[CheckedTransaction, ExecutorError], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Executed:
+    block_hash: bytes
+    transactions: tuple[CheckedTransaction, ...]
+    result: BlockResult
+    outcomes_encoded: tuple[bytes, ...]
+
+
+class Chain:
+    """The chain that grows: its store, the commitment to its state, and the rules to extend it."""
+
+    def __init__(
+        self, store: ChainStore, tree: StateTree, genesis: Genesis, executor: ContractExecutor
+    ) -> None:
+        self._store = store
+        self._tree = tree
+        self._genesis = genesis
+        self._executor = executor
+        self._executed: _Executed | None = None
+        self.chain_id = genesis_chain_id(genesis)
+        self.tip = self._load_tip()
+
+    def build(
+        self, slot: int, time_ms: int, transactions: Sequence[CheckedTransaction]
+    ) -> BuiltBlock:
+        """Return a block of `transactions`, which the mempool holds to be includable.
+
+        One whose contract worker fails ends the block: the block holds those before it.
+        """
+        failed: list[tuple[CheckedTransaction, ExecutorError]] = []
+        while True:
+            watched = WatchedTransactions(transactions)
+            try:
+                proposal = self._assemble(slot, time_ms, watched)
+            except ExecutorError as error:
+                failed.append((watched[watched.position], error))
+                transactions = watched[: watched.position]
+                continue
+            assert isinstance(proposal, Proposal), (
+                f"the mempool gave what no block may hold: {proposal}"
+            )
+            return BuiltBlock(proposal, tuple(failed))
+
+    def validate(self, proposal: Proposal) -> Rejected | None:
+        """Execute a block on top of the tip; None when it is valid. Raises `ExecutorError`."""
+        header = proposal.header
+        if sum(map(len, proposal.block.transactions)) > BLOCK_BYTES_MAX:
+            return Rejected(
+                Reason.TOO_LARGE, f"block {header.height} exceeds {BLOCK_BYTES_MAX} bytes"
+            )
+        if header.time_ms < self.tip.time_ms + self._genesis.slot_ms:
+            return Rejected(
+                Reason.BAD_BLOCK, f"block {header.height} comes too soon after its parent"
+            )
+        checked: list[CheckedTransaction] = []
+        for raw in proposal.block.transactions:
+            transaction = check_transaction(raw, self.chain_id)
+            if isinstance(transaction, Rejected):
+                return transaction
+            checked.append(transaction)
+        again = self._assemble(header.slot, header.time_ms, checked)
+        if isinstance(again, Rejected):
+            return again
+        if again.block != proposal.block:
+            return Rejected(
+                Reason.BAD_BLOCK, f"block {header.height} is not what executing it gives"
+            )
+        return None
+
+    def commit(self, proposal: Proposal, certificate: Certificate) -> FinalBlock:
+        """Make the block that was executed last final, durably; it is then the tip."""
+        executed = self._executed
+        assert executed is not None, "a block is executed before it is final"
+        assert executed.block_hash == proposal.hash, "another block was executed last"
+        rows = zip(executed.transactions, executed.outcomes_encoded, strict=True)
+        block = NewBlock(
+            header=proposal.header,
+            hash=proposal.hash,
+            header_bytes=proposal.block.header,
+            certificate=encode(certificate),
+            transactions=tuple((checked.id, checked.raw, outcome) for checked, outcome in rows),
+        )
+        self._store.commit_block(block, executed.result.writes)
+        root = self._tree.apply(executed.result.writes)
+        assert root == proposal.header.state_root, "the tree and the header grew apart"
+        self._executed = None
+        self.tip = _tip_of(proposal.header, proposal.hash, certificate)
+        return FinalBlock(
+            proposal.header,
+            proposal.hash,
+            certificate,
+            executed.transactions,
+            executed.result.outcomes,
+        )
+
+    def persist_proposal(self, proposal: Proposal) -> None:
+        """Write a block ahead of our vote for it, durably."""
+        self._store.write_ahead_block(proposal.header, proposal.hash, proposal.block)
+
+    def persist_certificate(self, certificate: Certificate) -> None:
+        """Write a certificate ahead of votes that rest on it, durably."""
+        self._store.write_ahead_certificate(certificate)
+
+    def recover(self) -> tuple[tuple[Proposal, ...], tuple[Certificate, ...]]:
+        """Return the blocks and certificates that were written ahead and are not yet final."""
+        log = self._store.consensus_log()
+        proposals = tuple(
+            Proposal(_headers.decode(block.header), header_hash(block.header), block)
+            for block in log.blocks
+        )
+        return proposals, log.certificates
+
+    def _load_tip(self) -> Tip:
+        """Return the newest final block; the genesis stands at height 0 under the chain's id."""
+        stored = self._store.tip()
+        if stored is None:
+            time_ms = self._genesis.time_ms
+            return Tip(height=0, slot=0, hash=self.chain_id, time_ms=time_ms, signers=NO_SIGNERS)
+        agent_keys = [agent.consensus for agent in self._genesis.agents]
+        certificate = load_certificate(self._store, stored, agent_keys)
+        return _tip_of(stored.header, stored.hash, certificate)
+
+    def _assemble(
+        self, slot: int, time_ms: int, transactions: Sequence[CheckedTransaction]
+    ) -> Proposal | Rejected:
+        """Execute the transactions on top of the tip and return the block of it."""
+        height = self.tip.height + 1
+        proposer = self._genesis.agents[0].node
+        context = BlockContext(self.chain_id, height, time_ms, proposer)
+        result = apply_block(self._store, context, transactions, self._executor)
+        if isinstance(result, Rejected):
+            return result
+        raws = tuple(checked.raw for checked in transactions)
+        outcomes = tuple(encode(outcome) for outcome in result.outcomes)
+        header = Header(
+            version=PROTOCOL_VERSION,
+            chain_id=self.chain_id,
+            epoch=0,
+            slot=slot,
+            height=height,
+            parent_slot=self.tip.slot,
+            parent_hash=self.tip.hash,
+            time_ms=time_ms,
+            proposer=proposer,
+            seal=False,
+            transactions_root=merkle_root(raws),
+            state_root=self._tree.root_after(result.writes),
+            outcomes_root=merkle_root(outcomes),
+            reveal=NO_HASH,
+            parent_signers=self.tip.signers,
+            next_set_hash=NO_HASH,
+        )
+        block = Block(encode(header), raws)
+        block_hash = header_hash(block.header)
+        self._executed = _Executed(block_hash, tuple(transactions), result, outcomes)
+        return Proposal(header, block_hash, block)
+
+
+def _tip_of(header: Header, block_hash: bytes, certificate: Certificate) -> Tip:
+    return Tip(header.height, header.slot, block_hash, header.time_ms, certificate.signers)

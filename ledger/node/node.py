@@ -1,0 +1,225 @@
+"""A ledger node: composition of store, state commitment, mempool and slot machine.
+
+Rule: apart from `run`, every method returns at once. All are called on the event loop's thread, but
+for `query`, which runs a contract and is for any thread but that one.
+"""
+
+from pathlib import Path
+from typing import Self
+
+from ledger.codec.canonical import Decoder
+from ledger.consensus.state import Rules
+from ledger.errors import GenesisError, LedgerError, Rejected, SignerError
+from ledger.light import AnchorEvidence
+from ledger.mempool.mempool import Mempool
+from ledger.node.chain import Chain
+from ledger.node.driver import Driver, OnFinalBlock
+from ledger.node.evidence import load_certificate, load_evidence
+from ledger.node.execution import SerialExecutor
+from ledger.node.views import AccountView, BlockView, NodeStatus, Progress, TransactionView
+from ledger.ports import Clock, ContractExecutor, ExecutionResult, VoteSigner
+from ledger.state.accounts import get_account
+from ledger.state.keys import device_key
+from ledger.state.transition import (
+    BlockContext,
+    check_transaction,
+    genesis_writes,
+    query_contract,
+)
+from ledger.storage.reader import ChainReader
+from ledger.storage.store import ChainStore
+from ledger.storage.verification import load_state_tree
+from ledger.types.genesis import Genesis
+from ledger.types.genesis_file import check_genesis
+from ledger.types.outcome import Outcome
+from ledger.types.records import Device
+
+_devices = Decoder(Device)
+_outcomes = Decoder(Outcome)
+
+
+class LedgerNode:
+    """The chain as its host sees it."""
+
+    def __init__(  # noqa: PLR0913 - the parts that are composed here
+        self,
+        *,
+        genesis: Genesis,
+        store: ChainStore,
+        reader: ChainReader,
+        chain: Chain,
+        executor: ContractExecutor,
+        clock: Clock,
+        signer: VoteSigner,
+    ) -> None:
+        self._genesis = genesis
+        self._store = store
+        self._reader = reader
+        self._chain = chain
+        self._executor = executor
+        self._clock = clock
+        self._mempool = Mempool()
+        self._agent_keys = tuple(agent.consensus for agent in genesis.agents)
+        rules = Rules(
+            chain_id=chain.chain_id,
+            epoch=0,
+            slot_ms=genesis.slot_ms,
+            heartbeat_ms=genesis.heartbeat_ms,
+            agent_keys=self._agent_keys,
+            our_index=0,
+        )
+        self._driver = Driver(
+            rules, chain=chain, mempool=self._mempool, view=reader, signer=signer, clock=clock
+        )
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        genesis: Genesis,
+        executor: ContractExecutor,
+        clock: Clock,
+        signer: VoteSigner,
+    ) -> Self:
+        """Open the chain database at `path`, created from `genesis` where there is none.
+
+        Raises `GenesisError`, `SignerError` where the SmartAgent holds another key than the
+        genesis names, and `StorageError` where the database is in use, damaged or another chain's.
+        """
+        check_genesis(genesis)
+        if len(genesis.agents) != 1:
+            raise GenesisError(
+                f"genesis: {len(genesis.agents)} agents: a chain has one agent so far"
+            )
+        if signer.public_key != genesis.agents[0].consensus:
+            raise SignerError(
+                "the SmartAgent's consensus key is not the one in the genesis file: this home folder"
+                " belongs to another network or another agent"
+            )
+        first_state = genesis_writes(genesis)
+        store = ChainStore.create_or_open(path, genesis, first_state)
+        try:
+            tree = load_state_tree(store, first_state)
+            serial = SerialExecutor(executor)
+            chain = Chain(store, tree, genesis, serial)
+            reader = ChainReader.open(path)
+        except LedgerError:
+            store.close()
+            raise
+        return cls(
+            genesis=genesis,
+            store=store,
+            reader=reader,
+            chain=chain,
+            executor=serial,
+            clock=clock,
+            signer=signer,
+        )
+
+    def close(self) -> None:
+        """Close the database; `run` must have ended."""
+        try:
+            self._reader.close()
+        finally:
+            self._store.close()
+
+    async def run(self, on_final_block: OnFinalBlock) -> None:
+        """Extend the chain until cancelled; `on_final_block` hears of each block once it is on disk.
+
+        Raises `StorageError` or `SignerError` when nothing safe is left to do: restart the process.
+        """
+        await self._driver.run(on_final_block)
+
+    def submit(self, raw: bytes) -> bytes | Rejected:
+        """Return the id of a signed transaction that now waits, or why it is refused.
+
+        One that already waits or is final gives its id again.
+        """
+        checked = check_transaction(raw, self._chain.chain_id)
+        if isinstance(checked, Rejected):
+            return checked
+        if self._mempool.get(checked.id) or self._reader.has_transaction(checked.id):
+            return checked.id
+        refusal = self._mempool.add(checked, self._reader, self._chain.tip.height + 1)
+        if refusal is not None:
+            return refusal
+        self._driver.wake()
+        return checked.id
+
+    def status(self) -> NodeStatus:
+        """Return how the chain is doing.
+
+        A lone agent goes on without a synchronised clock, since nobody else would: block times then
+        advance from the parent's by at least the block interval, and `clock` says what they are worth.
+        """
+        tip, state = self._chain.tip, self._driver.state
+        is_synchronised = self._clock.is_synchronised()
+        return NodeStatus(
+            chain_id=self._chain.chain_id,
+            height=tip.height,
+            hash=tip.hash,
+            time_ms=tip.time_ms,
+            slot_ms=self._genesis.slot_ms,
+            epoch=state.rules.epoch,
+            slot=state.slot,
+            agents=len(self._genesis.agents),
+            pending=len(self._mempool),
+            state=state.step.value,
+            clock="synchronised" if is_synchronised else "unsynchronised",
+        )
+
+    def account(self, address: bytes) -> AccountView:
+        """Return an address's balance and nonces; an address nobody has used holds nothing."""
+        account = get_account(self._reader, address)
+        pending_nonce = self._mempool.next_nonce(address, self._reader)
+        return AccountView(account.balance, account.nonce, pending_nonce)
+
+    def device(self, device_id: bytes) -> Device | None:
+        """Return the record of a registered device."""
+        encoded = self._reader.get(device_key(device_id))
+        return None if encoded is None else _devices.decode(encoded)
+
+    def transaction(self, transaction_id: bytes) -> TransactionView:
+        """Return where a transaction stands."""
+        stored = self._reader.transaction(transaction_id)
+        if stored is not None:
+            outcome = _outcomes.decode(stored.outcome)
+            return TransactionView(Progress.FINAL, stored.height, outcome)
+        if self._mempool.get(transaction_id) is not None:
+            return TransactionView(Progress.PENDING)
+        return TransactionView(Progress.UNKNOWN)
+
+    def block(self, height: int) -> BlockView | None:
+        """Return the final block at `height`, from 1, or None when there is none yet."""
+        stored = self._reader.block(height)
+        if stored is None:
+            return None
+        transactions = self._reader.transactions(stored)
+        certificate = load_certificate(self._reader, stored, self._agent_keys)
+        ids = tuple(transaction.id for transaction in transactions)
+        return BlockView(stored.header, stored.hash, certificate, ids)
+
+    def anchor_evidence(self, transaction_id: bytes) -> AnchorEvidence | None:
+        """Return what proves that a transaction is final and what it did; None while it is not."""
+        return load_evidence(self._reader, transaction_id, self._agent_keys)
+
+    def query(self, contract: bytes, method: str, args: bytes) -> ExecutionResult | Rejected:
+        """Ask a contract at the newest final block; `args` is canonical MessagePack.
+
+        Blocks while the contract runs: call it from a thread other than the event loop's. Raises
+        `ExecutorError` when the worker, not the contract, failed.
+        """
+        reader = ChainReader.open(self._reader.path)
+        try:
+            with reader.snapshot():
+                tip = reader.tip()
+                height, time_ms = (
+                    (0, self._genesis.time_ms)
+                    if tip is None
+                    else (tip.header.height, tip.header.time_ms)
+                )
+                proposer = self._genesis.agents[0].node
+                context = BlockContext(self._chain.chain_id, height, time_ms, proposer)
+                return query_contract(reader, context, contract, method, args, self._executor)
+        finally:
+            reader.close()

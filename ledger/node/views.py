@@ -1,0 +1,75 @@
+"""What a node tells about itself and its chain: plain values, safe to hand to anyone."""
+
+import enum
+from dataclasses import dataclass
+
+from ledger.state.context import CheckedTransaction
+from ledger.types.block import Certificate, Header
+from ledger.types.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """How the chain is doing. Height, hash and `time_ms` (Unix) are the newest final block's.
+
+    `state` is the step of the running slot, `clock` "synchronised" or "unsynchronised".
+    """
+
+    chain_id: bytes
+    height: int
+    hash: bytes
+    time_ms: int
+    slot_ms: int
+    epoch: int
+    slot: int
+    agents: int
+    pending: int
+    state: str
+    clock: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account's base units and nonce; `pending_nonce` counts what waits in the mempool too."""
+
+    balance: int
+    nonce: int
+    pending_nonce: int
+
+
+class Progress(enum.Enum):
+    """How far a transaction has come."""
+
+    UNKNOWN = "unknown"
+    PENDING = "pending"
+    FINAL = "final"
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionView:
+    """Where a transaction stands; height and outcome once it is final."""
+
+    progress: Progress
+    height: int = 0
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockView:
+    """A final block: header, hash, certificate, and its transactions' ids in order."""
+
+    header: Header
+    hash: bytes
+    certificate: Certificate
+    transaction_ids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FinalBlock:
+    """What is announced when a block has become final on disk."""
+
+    header: Header
+    hash: bytes
+    certificate: Certificate
+    transactions: tuple[CheckedTransaction, ...]
+    outcomes: tuple[Outcome, ...]

@@ -1,0 +1,46 @@
+"""Fees: what a transaction must offer and what it pays.
+
+Rule 1: the minimum is `TRANSACTION_FEE_MIN` plus `TRANSACTION_FEE_PER_BYTE` for its signed bytes.
+Rule 2: a body that runs a contract must offer the minimum plus the price of its whole gas limit. It
+pays the minimum plus the gas it used, rounded up to a base unit; the rest of the offer comes back.
+Rule 3: every other body pays what it offers.
+"""
+
+from ledger.params import GAS_PER_FEE_UNIT, TRANSACTION_FEE_MIN, TRANSACTION_FEE_PER_BYTE
+from ledger.state.context import CheckedTransaction
+from ledger.types.transaction import CallContract, DeployContract, Transaction
+
+
+def compute_fee_min(size: int) -> int:
+    """Return the least fee, in base units, for a signed transaction of `size` bytes."""
+    return TRANSACTION_FEE_MIN + TRANSACTION_FEE_PER_BYTE * size
+
+
+def compute_gas_price(gas: int) -> int:
+    """Return the base units that pay for `gas` instructions, rounded up."""
+    return -(-gas // GAS_PER_FEE_UNIT)
+
+
+def get_gas_limit(transaction: Transaction) -> int:
+    """Return the instructions that a transaction may use: 0 unless it runs a contract."""
+    body = transaction.body
+    return body.gas_limit if isinstance(body, CallContract | DeployContract) else 0
+
+
+def compute_fee_required(checked: CheckedTransaction) -> int:
+    """Return the least offer with which a block may hold the transaction."""
+    return compute_fee_min(checked.size) + compute_gas_price(get_gas_limit(checked.transaction))
+
+
+def compute_fee_payable(checked: CheckedTransaction) -> int:
+    """Return the most that the transaction can end up paying: what a proposer may hope for."""
+    if isinstance(checked.transaction.body, CallContract | DeployContract):
+        return compute_fee_required(checked)
+    return checked.transaction.fee
+
+
+def compute_fee_paid(checked: CheckedTransaction, gas_used: int) -> int:
+    """Return the base units that the fee payer loses in the end."""
+    if isinstance(checked.transaction.body, CallContract | DeployContract):
+        return compute_fee_min(checked.size) + compute_gas_price(gas_used)
+    return checked.transaction.fee

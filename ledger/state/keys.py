@@ -1,0 +1,66 @@
+"""Keys of the state: one byte for the kind of record, then fixed-width parts, so no two collide.
+
+Only a contract's own storage key has a free length, and it stands last.
+"""
+
+import struct
+
+ACCOUNT_PREFIX = b"a"  # ledger.types.records.Account
+
+
+def account_key(address: bytes) -> bytes:
+    """Return the key of an address's `Account`."""
+    return ACCOUNT_PREFIX + address
+
+
+def node_key(node_id: bytes) -> bytes:
+    """Return the key of a registered gateway's `Node`."""
+    return b"n" + node_id
+
+
+def node_index_key(public_key: bytes) -> bytes:
+    """Return the key under which stands the id of the node that uses `public_key`.
+
+    Every one of a node's three keys is indexed: its id, its consensus key and its metering key.
+    """
+    return b"k" + public_key
+
+
+def device_key(device_id: bytes) -> bytes:
+    """Return the key of a `Device`."""
+    return b"d" + device_id
+
+
+def anchor_key(device_id: bytes, first: int) -> bytes:
+    """Return the key of the `AnchorRecord` that starts with sequence `first` of a device."""
+    return b"r" + device_id + struct.pack(">Q", first)
+
+
+def coin_key(coin: bytes) -> bytes:
+    """Return the key of a `Coin`."""
+    return b"c" + coin
+
+
+def coin_balance_key(coin: bytes, address: bytes) -> bytes:
+    """Return the key of the units of a coin that an address holds: a canonical integer."""
+    return b"b" + coin + address
+
+
+def contract_key(address: bytes) -> bytes:
+    """Return the key of a `Contract`."""
+    return b"x" + address
+
+
+def contract_code_key(code_hash: bytes) -> bytes:
+    """Return the key of contract source text: UTF-8 bytes named by their SHA-256."""
+    return b"s" + code_hash
+
+
+def contract_manifest_key(manifest_hash: bytes) -> bytes:
+    """Return the key of a contract manifest: UTF-8 bytes named by their SHA-256."""
+    return b"m" + manifest_hash
+
+
+def contract_storage_key(contract: bytes, key: bytes) -> bytes:
+    """Return the key of what a contract stores under its own `key`."""
+    return b"v" + contract + key

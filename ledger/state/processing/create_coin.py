@@ -1,0 +1,34 @@
+"""CreateCoin: issue an IOT_Coin.
+
+Rule 1: the coin's id is the hash of issuer and nonce, so it is new; a symbol is not a name anyone owns.
+Rule 2: symbol and name are one line without control characters.
+Rule 3: the whole supply, fixed for ever, starts with the issuer.
+"""
+
+from ledger.codec import canonical
+from ledger.crypto import domains
+from ledger.errors import Reason, Rejected
+from ledger.state.coins import increase_coin_balance
+from ledger.state.keys import coin_key
+from ledger.state.overlay import Overlay
+from ledger.state.plain_text import is_plain_text
+from ledger.types.records import Coin
+from ledger.types.transaction import CreateCoin
+
+
+def process_create_coin(
+    state: Overlay, sender: bytes, nonce: int, body: CreateCoin
+) -> Rejected | None:
+    """Store the coin and credit its supply to the sender."""
+    if not (is_plain_text(body.symbol) and is_plain_text(body.name)):
+        return Rejected(Reason.MALFORMED, "symbol and name are one line of plain text")
+    coin_id = domains.coin_id(sender, nonce)
+    coin = Coin(
+        issuer=sender,
+        symbol=body.symbol,
+        name=body.name,
+        decimals=body.decimals,
+        supply=body.supply,
+    )
+    state.put(coin_key(coin_id), canonical.encode(coin))
+    return increase_coin_balance(state, coin_id, sender, body.supply)

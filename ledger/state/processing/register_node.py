@@ -1,0 +1,34 @@
+"""RegisterNode: bind a gateway to its SmartAgent. The sender is the node id.
+
+Rule 1: a node registers once.
+Rule 2: the consensus and the metering key are valid Ed25519 points.
+Rule 3: the node id and both keys differ from each other, and no other node uses any of them.
+"""
+
+from ledger.codec import canonical
+from ledger.crypto.ed25519 import is_public_key
+from ledger.errors import Reason, Rejected
+from ledger.state.keys import node_index_key, node_key
+from ledger.state.overlay import Overlay
+from ledger.types.records import Node
+from ledger.types.transaction import RegisterNode
+
+
+def process_register_node(
+    state: Overlay, sender: bytes, body: RegisterNode, height: int
+) -> Rejected | None:
+    """Store the sender as a node with its keys, and index all three keys by node id."""
+    if state.get(node_key(sender)) is not None:
+        return Rejected(Reason.ALREADY_EXISTS, f"node {sender.hex()[:16]} is registered")
+    keys = (sender, body.consensus, body.metering)
+    if not all(is_public_key(key) for key in keys):
+        return Rejected(Reason.MALFORMED, "a key is not a valid Ed25519 public key")
+    if len(set(keys)) != len(keys):
+        return Rejected(Reason.MALFORMED, "node id, consensus key and metering key must differ")
+    for key in keys:
+        if state.get(node_index_key(key)) is not None:
+            return Rejected(Reason.ALREADY_EXISTS, f"key {key.hex()[:16]} belongs to a node")
+        state.put(node_index_key(key), sender)
+    node = Node(consensus=body.consensus, metering=body.metering, registered_height=height)
+    state.put(node_key(sender), canonical.encode(node))
+    return None

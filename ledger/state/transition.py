@@ -1,0 +1,135 @@
+"""The state transition: what a block of transactions makes of a state. The package's front door.
+
+Rule 1: a transaction that may not stand in a block makes the whole block invalid.
+Rule 2: one whose body fails pays its fee, uses its nonce and leaves no other effect.
+Rule 3: fees are the proposer's, credited to its node id's account after the last transaction.
+Rule 4: the sum of all SSP balances never changes.
+"""
+
+from collections.abc import Sequence
+
+from ledger.codec import canonical
+from ledger.errors import Reason, Rejected
+from ledger.params import BLOCK_GAS_MAX
+from ledger.ports import ContractExecutor
+from ledger.state.accounts import get_account, increase_balance, put_account
+from ledger.state.admission import admit_transaction, check_includable, check_transaction
+from ledger.state.context import BlockContext, BlockResult, CheckedTransaction, Processed
+from ledger.state.fees import compute_fee_paid, get_gas_limit
+from ledger.state.genesis import genesis_writes
+from ledger.state.keys import ACCOUNT_PREFIX
+from ledger.state.overlay import Overlay, StateReader
+from ledger.state.processing.dispatch import process_body
+from ledger.state.query import query_contract
+from ledger.types.outcome import Outcome, OutcomeStatus
+from ledger.types.records import Account
+
+__all__ = [
+    "BlockContext",
+    "BlockResult",
+    "CheckedTransaction",
+    "admit_transaction",
+    "apply_block",
+    "check_transaction",
+    "genesis_writes",
+    "query_contract",
+]
+
+_accounts = canonical.Decoder(Account)
+
+
+def apply_block(
+    view: StateReader,
+    context: BlockContext,
+    transactions: Sequence[CheckedTransaction],
+    executor: ContractExecutor,
+) -> BlockResult | Rejected:
+    """Run a block's transactions in order over `view`, which is only read.
+
+    Raises `ExecutorError` when a contract worker failed: then nothing is known about the block.
+    """
+    state = Overlay(view)
+    outcomes: list[Outcome] = []
+    if sum(get_gas_limit(checked.transaction) for checked in transactions) > BLOCK_GAS_MAX:
+        return Rejected(Reason.BAD_BLOCK, f"gas limits add up to more than {BLOCK_GAS_MAX}")
+    for position, checked in enumerate(transactions):
+        outcome = _apply_transaction(state, context, checked, executor)
+        if isinstance(outcome, Rejected):
+            return Rejected(
+                Reason.BAD_BLOCK, f"transaction {position} ({checked.id.hex()[:16]}): {outcome}"
+            )
+        outcomes.append(outcome)
+    _pay_proposer(state, context, sum(outcome.fee_paid for outcome in outcomes))
+    assert _compute_supply_change(view, state.writes) == 0, "SSP was made or lost"
+    return BlockResult(outcomes=tuple(outcomes), writes=state.writes)
+
+
+def _pay_proposer(state: Overlay, context: BlockContext, fees: int) -> None:
+    if fees:
+        refusal = increase_balance(state, context.proposer, fees)
+        assert refusal is None, "fees cannot exceed the supply that they come from"
+
+
+def _apply_transaction(
+    state: Overlay, context: BlockContext, checked: CheckedTransaction, executor: ContractExecutor
+) -> Outcome | Rejected:
+    if checked.transaction.chain_id != context.chain_id:
+        return Rejected(Reason.WRONG_CHAIN, "made for another chain")
+    refusal = _charge_offer(state, checked, context.height)
+    if refusal is not None:
+        return refusal
+    effects = state.child()
+    processed = process_body(effects, context, checked, executor)
+    if processed.failure is None:
+        state.merge(effects)
+    fee_paid = compute_fee_paid(checked, processed.gas_used)
+    unused = checked.transaction.fee - fee_paid
+    if unused:
+        refusal = increase_balance(state, checked.transaction.fee_payer, unused)
+        assert refusal is None, "what is returned was taken from the same account"
+    return _describe(checked, processed, fee_paid)
+
+
+def _charge_offer(state: Overlay, checked: CheckedTransaction, height: int) -> Rejected | None:
+    """Take the whole offered fee and use the nonce, if the transaction may stand in the block."""
+    transaction = checked.transaction
+    sender = get_account(state, transaction.sender)
+    if transaction.fee_payer == transaction.sender:
+        refusal = check_includable(checked, sender, sender, height)
+        if refusal is None:
+            charged = Account(sender.balance - transaction.fee, sender.nonce + 1)
+            put_account(state, transaction.sender, charged)
+        return refusal
+    payer = get_account(state, transaction.fee_payer)
+    refusal = check_includable(checked, sender, payer, height)
+    if refusal is None:
+        put_account(state, transaction.sender, Account(sender.balance, sender.nonce + 1))
+        charged = Account(payer.balance - transaction.fee, payer.nonce)
+        put_account(state, transaction.fee_payer, charged)
+    return refusal
+
+
+def _describe(checked: CheckedTransaction, processed: Processed, fee_paid: int) -> Outcome:
+    failure = processed.failure
+    return Outcome(
+        transaction_id=checked.id,
+        status=OutcomeStatus.APPLIED if failure is None else OutcomeStatus.FAILED,
+        reason="" if failure is None else str(failure),
+        gas_used=processed.gas_used,
+        fee_paid=fee_paid,
+        result=processed.result,
+        events=processed.events,
+    )
+
+
+def _compute_supply_change(view: StateReader, writes: dict[bytes, bytes | None]) -> int:
+    """Return by how much all changed balances together differ from what they were."""
+    return sum(
+        _balance(value) - _balance(view.get(key))
+        for key, value in writes.items()
+        if key.startswith(ACCOUNT_PREFIX)
+    )
+
+
+def _balance(account: bytes | None) -> int:
+    return 0 if account is None else _accounts.decode(account).balance

@@ -1,0 +1,1 @@
+"""The chain on disk: SQLite through peewee, one writer, any number of readers."""

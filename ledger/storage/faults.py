@@ -1,0 +1,42 @@
+"""SQLite's errors as ours: one line with the file and what to do. No error is ever retried.
+
+After a failed write or fsync nobody knows what is on disk, so the process must end and start again
+from what a fresh open can read.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from peewee import PeeweeException
+
+from ledger.errors import CorruptStorageError, StorageError
+
+_CORRUPT_CODES = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_VTAB"}
+_CORRUPT_TEXTS = ("malformed", "not a database")
+
+
+def describe_corruption(path: Path, detail: str) -> str:
+    """Return the one line for a chain database that contradicts itself."""
+    return (
+        f"{path}: the chain database is damaged ({detail}): move it away and restore a copy of it"
+    )
+
+
+@contextmanager
+def storage_faults(path: Path, doing: str) -> Iterator[None]:
+    """Turn any error of SQLite into `StorageError` or `CorruptStorageError`."""
+    try:
+        yield
+    except (sqlite3.Error, PeeweeException) as error:
+        if _is_corruption(error):
+            raise CorruptStorageError(describe_corruption(path, str(error))) from error
+        raise StorageError(
+            f"{path}: cannot {doing} the chain database ({error}): check the disk and its free space"
+        ) from error
+
+
+def _is_corruption(error: BaseException) -> bool:
+    name = getattr(error, "sqlite_errorname", "")
+    return name in _CORRUPT_CODES or any(text in str(error) for text in _CORRUPT_TEXTS)

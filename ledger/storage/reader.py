@@ -1,0 +1,217 @@
+"""Reading the chain database: for its one writer, and through `ChainReader.open` for anyone else.
+
+What is read is checked against what it must hash to, so damage is reported and never served.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from peewee import SqliteDatabase
+
+from ledger.codec.canonical import Decoder
+from ledger.codec.merkle import merkle_root
+from ledger.crypto.domains import header_hash, transaction_id
+from ledger.errors import CodecError, CorruptStorageError, StorageError
+from ledger.storage.faults import describe_corruption, storage_faults
+from ledger.storage.schema import (
+    READER_PRAGMAS,
+    SCHEMA_VERSION,
+    BlockRow,
+    MetaRow,
+    TransactionRow,
+    raw_connection,
+)
+from ledger.types.block import Header
+from ledger.types.genesis import Genesis
+from ledger.types.transaction import SignedTransaction
+
+_headers = Decoder(Header)
+_envelopes = Decoder(SignedTransaction)
+_genesis = Decoder(Genesis)
+
+_GET_STATE = "SELECT value FROM state WHERE key = ?"
+_HAS_TRANSACTION = "SELECT 1 FROM transaction_ WHERE id = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    """A final block without its transactions; `header_bytes` and `certificate` are canonical."""
+
+    header: Header
+    hash: bytes
+    header_bytes: bytes
+    certificate: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTransaction:
+    """A final transaction: where it stands, its bytes as received and its canonical outcome."""
+
+    id: bytes
+    height: int
+    position: int
+    raw: bytes
+    outcome: bytes
+
+
+class ChainReader:
+    """Everything that can be asked of the chain database. Also the `StateReader` of its state."""
+
+    def __init__(self, path: Path, database: SqliteDatabase) -> None:
+        self.path = path
+        self._database = database
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open for reading only, beside the writer; raises `StorageError`."""
+        if not path.exists():
+            raise StorageError(f"{path}: no chain database: start the ledger once to create it")
+        database = SqliteDatabase(
+            f"{path.absolute().as_uri()}?mode=ro",
+            pragmas=READER_PRAGMAS,
+            uri=True,
+            autoconnect=False,
+            thread_safe=False,  # one reader belongs to one thread at a time
+            check_same_thread=False,
+        )
+        with storage_faults(path, "open"):
+            database.connect()
+        reader = cls(path, database)
+        try:
+            reader.check_schema()
+        except StorageError:
+            reader.close()
+            raise
+        return reader
+
+    def close(self) -> None:
+        """Close the connection; a closed reader stays closed."""
+        self._database.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let every read inside see one and the same moment of the chain."""
+        with storage_faults(self.path, "read"), self._database.atomic():
+            yield
+
+    def get(self, key: bytes, /) -> bytes | None:
+        """Return the value of the newest final state under `key`, or None."""
+        with storage_faults(self.path, "read"):
+            row = raw_connection(self._database).execute(_GET_STATE, (key,)).fetchone()
+        return None if row is None else row[0]
+
+    def state_items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Iterate over the whole newest final state."""
+        with storage_faults(self.path, "read"):
+            yield from raw_connection(self._database).execute("SELECT key, value FROM state")
+
+    def genesis(self) -> Genesis:
+        """Return the genesis that this chain started from."""
+        try:
+            return _genesis.decode(self._meta("genesis"))
+        except CodecError as error:
+            raise self._corrupt(f"genesis {error}") from None
+
+    def tip(self) -> StoredBlock | None:
+        """Return the newest final block, or None while there is only the genesis."""
+        newest = BlockRow.select(BlockRow.height).order_by(BlockRow.height.desc()).limit(1)
+        with storage_faults(self.path, "read"):
+            rows = list(newest.tuples().execute(self._database))
+        return self.block(rows[0][0]) if rows else None
+
+    def block(self, height: int) -> StoredBlock | None:
+        """Return the final block at `height`, or None when there is none yet."""
+        query = BlockRow.select(BlockRow.hash, BlockRow.header, BlockRow.certificate)
+        with storage_faults(self.path, "read"):
+            rows = list(query.where(BlockRow.height == height).tuples().execute(self._database))
+        if not rows:
+            return None
+        block_hash, header_bytes, certificate = rows[0]
+        header = self._decode_header(height, block_hash, header_bytes)
+        return StoredBlock(header, block_hash, header_bytes, certificate)
+
+    def transactions(self, block: StoredBlock) -> tuple[StoredTransaction, ...]:
+        """Return the block's transactions in order, checked against the roots in its header."""
+        height = block.header.height
+        query = (
+            TransactionRow.select(
+                TransactionRow.id, TransactionRow.raw_bytes, TransactionRow.outcome
+            )
+            .where(TransactionRow.height == height)
+            .order_by(TransactionRow.position)
+        )
+        with storage_faults(self.path, "read"):
+            rows = list(query.tuples().execute(self._database))
+        roots = (merkle_root([row[1] for row in rows]), merkle_root([row[2] for row in rows]))
+        if roots != (block.header.transactions_root, block.header.outcomes_root):
+            raise self._corrupt(f"the transactions of block {height} are not those it was made of")
+        found = tuple(
+            StoredTransaction(row[0], height, position, row[1], row[2])
+            for position, row in enumerate(rows)
+        )
+        for transaction in found:
+            self._check_id(transaction)
+        return found
+
+    def transaction(self, id_: bytes) -> StoredTransaction | None:
+        """Return the final transaction with this id, or None."""
+        query = TransactionRow.select(
+            TransactionRow.height,
+            TransactionRow.position,
+            TransactionRow.raw_bytes,
+            TransactionRow.outcome,
+        )
+        with storage_faults(self.path, "read"):
+            rows = list(query.where(TransactionRow.id == id_).tuples().execute(self._database))
+        if not rows:
+            return None
+        found = StoredTransaction(id_, *rows[0])
+        self._check_id(found)
+        return found
+
+    def has_transaction(self, id_: bytes) -> bool:
+        """Tell whether a transaction with this id is final."""
+        with storage_faults(self.path, "read"):
+            row = raw_connection(self._database).execute(_HAS_TRANSACTION, (id_,)).fetchone()
+        return row is not None
+
+    def check_schema(self) -> None:
+        """Raise `StorageError` unless this program knows the database's layout."""
+        version = int.from_bytes(self._meta("schema_version"), "big")
+        if version != SCHEMA_VERSION:
+            raise StorageError(
+                f"{self.path}: written with layout {version}, this program knows {SCHEMA_VERSION}:"
+                " install the version that wrote it"
+            )
+
+    def _meta(self, name: str) -> bytes:
+        query = MetaRow.select(MetaRow.value).where(MetaRow.name == name)
+        with storage_faults(self.path, "read"):
+            rows = list(query.tuples().execute(self._database))
+        if not rows:
+            raise self._corrupt(f"{name} is missing")
+        value: bytes = rows[0][0]
+        return value
+
+    def _check_id(self, found: StoredTransaction) -> None:
+        try:
+            is_whole = transaction_id(_envelopes.decode(found.raw).payload) == found.id
+        except CodecError:
+            is_whole = False
+        if not is_whole:
+            raise self._corrupt(f"transaction {found.id.hex()[:16]} does not hash to its id")
+
+    def _decode_header(self, height: int, block_hash: bytes, encoded: bytes) -> Header:
+        try:
+            header = _headers.decode(encoded)
+        except CodecError as error:
+            raise self._corrupt(f"header {height} {error}") from None
+        if header_hash(encoded) != block_hash or header.height != height:
+            raise self._corrupt(f"header {height} does not hash to its block's name")
+        return header
+
+    def _corrupt(self, detail: str) -> CorruptStorageError:
+        return CorruptStorageError(describe_corruption(self.path, detail))

@@ -1,0 +1,137 @@
+"""The tables of the chain database and the settings every connection runs with.
+
+The models are bound to no database: each query names the one it runs on.
+"""
+
+import sqlite3
+
+from peewee import (
+    BlobField,
+    CompositeKey,
+    IntegerField,
+    InterfaceError,
+    Model,
+    SchemaManager,
+    SqliteDatabase,
+    TextField,
+)
+
+SCHEMA_VERSION = 1
+
+JOURNAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead file may keep after a burst
+_BUSY_TIMEOUT_MS = 5_000  # a checkpoint may hold a reader up, never longer than this
+_CHECKPOINT_PAGES = 1_000  # about 4 MiB between checkpoints
+
+READER_PRAGMAS = {
+    "busy_timeout": _BUSY_TIMEOUT_MS,
+    "cell_size_check": "ON",  # a corrupt page is refused where it is read
+    "query_only": "ON",
+}
+WRITER_PRAGMAS = {
+    "journal_mode": "WAL",
+    "synchronous": "FULL",  # a commit that returned survives a power cut
+    "busy_timeout": _BUSY_TIMEOUT_MS,
+    "foreign_keys": "ON",
+    "cell_size_check": "ON",
+    "journal_size_limit": JOURNAL_BYTES_MAX,
+    "wal_autocheckpoint": _CHECKPOINT_PAGES,
+}
+
+
+class MetaRow(Model):
+    """Facts about the database itself: its schema version and its genesis."""
+
+    name = TextField(primary_key=True)
+    value = BlobField()
+
+    class Meta:
+        """Options of the table."""
+
+        table_name = "meta"
+        strict_tables = True
+        without_rowid = True
+
+
+class BlockRow(Model):
+    """One final block: canonical header bytes and the finalization certificate's."""
+
+    height = IntegerField(primary_key=True)
+    hash = BlobField()
+    header = BlobField()
+    certificate = BlobField()
+
+    class Meta:
+        """Options of the table."""
+
+        table_name = "block"
+        strict_tables = True
+
+
+class TransactionRow(Model):
+    """One final transaction as received, and its canonical outcome."""
+
+    height = IntegerField()
+    position = IntegerField()
+    id = BlobField(unique=True)
+    raw_bytes = BlobField(column_name="raw")  # peewee's Model has a method `raw`
+    outcome = BlobField()
+
+    class Meta:
+        """Options of the table."""
+
+        table_name = "transaction_"
+        strict_tables = True
+        without_rowid = True  # kept in the order of blocks, without a second tree
+        primary_key = CompositeKey("height", "position")
+
+
+class StateRow(Model):
+    """One key of the newest final state."""
+
+    key = BlobField(primary_key=True)
+    value = BlobField()
+
+    class Meta:
+        """Options of the table."""
+
+        table_name = "state"
+        strict_tables = True
+        without_rowid = True
+
+
+class WalRow(Model):
+    """A block (kind 0) or certificate (kind: its `VoteKind`) above the newest final block."""
+
+    epoch = IntegerField()
+    slot = IntegerField()
+    kind = IntegerField()
+    block_hash = BlobField()
+    payload = BlobField()
+
+    class Meta:
+        """Options of the table."""
+
+        table_name = "wal"
+        strict_tables = True
+        without_rowid = True
+        primary_key = CompositeKey("epoch", "slot", "kind", "block_hash")
+
+
+TABLES: tuple[type[Model], ...] = (MetaRow, BlockRow, TransactionRow, StateRow, WalRow)
+
+
+def raw_connection(database: SqliteDatabase) -> sqlite3.Connection:
+    """Return the driver's connection, for the hot paths where building a query would cost more.
+
+    Raises peewee's `InterfaceError` when it is closed, as a query would.
+    """
+    if database.is_closed():
+        raise InterfaceError("it is closed")
+    connection: sqlite3.Connection = database.connection()  # type: ignore[no-untyped-call]
+    return connection
+
+
+def create_tables(database: SqliteDatabase) -> None:
+    """Create what is missing."""
+    for table in TABLES:
+        SchemaManager(table, database=database).create_all(safe=True)

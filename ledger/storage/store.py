@@ -1,0 +1,246 @@
+"""The one writer of the chain database.
+
+Rule 1: a block, its transactions, their outcomes and the changed state become durable together or
+not at all; the consensus log below the block goes in the same transaction.
+Rule 2: any failed write is final: the store refuses everything after it.
+"""
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Self
+
+from peewee import SqliteDatabase
+
+from ledger.codec.canonical import Decoder, encode
+from ledger.crypto.domains import chain_id, header_hash
+from ledger.errors import CodecError, StorageError
+from ledger.storage.faults import storage_faults
+from ledger.storage.reader import ChainReader
+from ledger.storage.schema import (
+    SCHEMA_VERSION,
+    WRITER_PRAGMAS,
+    MetaRow,
+    WalRow,
+    create_tables,
+    raw_connection,
+)
+from ledger.types.block import Block, Certificate, Header
+from ledger.types.genesis import Genesis
+
+CACHED_KEYS_MAX = 20_000
+CACHED_VALUE_BYTES_MAX = 1_024  # accounts and devices; with the above at most 20 MB
+_WAL_BLOCK = 0  # the other kinds are the numbers of `VoteKind`
+
+_PUT_TRANSACTION = (
+    "INSERT INTO transaction_ (height, position, id, raw, outcome) VALUES (?,?,?,?,?)"
+)
+_PUT_STATE = (
+    "INSERT INTO state (key, value) VALUES (?, ?)"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
+_DELETE_STATE = "DELETE FROM state WHERE key = ?"
+_PUT_WAL = "INSERT OR REPLACE INTO wal (epoch, slot, kind, block_hash, payload) VALUES (?,?,?,?,?)"
+
+_blocks = Decoder(Block)
+_certificates = Decoder(Certificate)
+_headers = Decoder(Header)
+
+
+@dataclass(frozen=True, slots=True)
+class NewBlock:
+    """What becomes final: canonical bytes, and (id, raw, canonical outcome) of each transaction."""
+
+    header: Header
+    hash: bytes
+    header_bytes: bytes
+    certificate: bytes
+    transactions: tuple[tuple[bytes, bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsensusLog:
+    """What was written ahead and is not yet part of a final block."""
+
+    blocks: tuple[Block, ...]
+    certificates: tuple[Certificate, ...]
+
+
+class ChainStore(ChainReader):
+    """The chain database opened for writing: by one process, and in it by one thread at a time."""
+
+    def __init__(self, path: Path, database: SqliteDatabase, lock: IO[bytes]) -> None:
+        super().__init__(path, database)
+        self._lock = lock
+        self._is_failed = False
+        self._cache: dict[bytes, bytes | None] = {}
+
+    @classmethod
+    def create_or_open(
+        cls, path: Path, genesis: Genesis, first_state: Mapping[bytes, bytes | None]
+    ) -> Self:
+        """Open the chain of `genesis`, created with `first_state` where there is none.
+
+        Raises `StorageError` where another process writes it, it is another chain's or cannot be
+        read, and `CorruptStorageError` where SQLite finds it damaged.
+        """
+        lock = _lock_for_writing(path)
+        database = SqliteDatabase(
+            str(path),
+            pragmas=WRITER_PRAGMAS,
+            lock_type="IMMEDIATE",
+            autoconnect=False,
+            thread_safe=False,
+            check_same_thread=False,
+        )
+        store = cls(path, database, lock)
+        try:
+            with storage_faults(path, "open"):
+                database.connect()
+                store._check_pages()
+            store._initialise(genesis, first_state)
+        except StorageError:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Close the database, leaving all of it in the one file, and let another process write."""
+        if not self._database.is_closed():
+            try:
+                with storage_faults(self.path, "close"):
+                    raw_connection(self._database).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self._database.close()
+                self._lock.close()
+        self._lock.close()
+
+    def get(self, key: bytes, /) -> bytes | None:
+        """Return the value of the newest final state under `key`, or None."""
+        if key in self._cache:
+            return self._cache[key]
+        value = super().get(key)
+        self._remember(key, value)
+        return value
+
+    def write_ahead_block(self, header: Header, block_hash: bytes, block: Block) -> None:
+        """Make a block durable before it is voted for."""
+        row = (header.epoch, header.slot, _WAL_BLOCK, block_hash, encode(block))
+        with self._writing():
+            raw_connection(self._database).execute(_PUT_WAL, row)
+
+    def write_ahead_certificate(self, certificate: Certificate) -> None:
+        """Make a certificate durable before votes that rest on it."""
+        subject = (certificate.epoch, certificate.slot, certificate.kind, certificate.block_hash)
+        with self._writing():
+            raw_connection(self._database).execute(_PUT_WAL, (*subject, encode(certificate)))
+
+    def consensus_log(self) -> ConsensusLog:
+        """Return what was written ahead above the newest final block, in the order of slots."""
+        query = WalRow.select(WalRow.kind, WalRow.block_hash, WalRow.payload)
+        with storage_faults(self.path, "read"):
+            ordered = query.order_by(WalRow.epoch, WalRow.slot, WalRow.kind).tuples()
+            rows = list(ordered.execute(self._database))
+        try:
+            blocks = tuple(_blocks.decode(row[2]) for row in rows if row[0] == _WAL_BLOCK)
+            certificates = tuple(
+                _certificates.decode(row[2]) for row in rows if row[0] != _WAL_BLOCK
+            )
+        except CodecError as error:
+            raise self._corrupt(f"the consensus log is {error}") from None
+        names = [row[1] for row in rows if row[0] == _WAL_BLOCK]
+        if names != [header_hash(block.header) for block in blocks]:
+            raise self._corrupt("a block of the consensus log does not hash to its name")
+        return ConsensusLog(blocks, certificates)
+
+    def commit_block(self, block: NewBlock, writes: Mapping[bytes, bytes | None]) -> None:
+        """Make a block final with everything it changes, in one durable transaction."""
+        height = block.header.height
+        with self._writing():
+            connection = raw_connection(self._database)
+            connection.execute(
+                "INSERT INTO block (height, hash, header, certificate) VALUES (?,?,?,?)",
+                (height, block.hash, block.header_bytes, block.certificate),
+            )
+            connection.executemany(
+                _PUT_TRANSACTION,
+                [(height, position, *row) for position, row in enumerate(block.transactions)],
+            )
+            self._write_state(writes)
+            connection.execute(
+                "DELETE FROM wal WHERE epoch < ? OR (epoch = ? AND slot <= ?)",
+                (block.header.epoch, block.header.epoch, block.header.slot),
+            )
+        for key, value in writes.items():
+            self._remember(key, value)
+
+    def _write_state(self, writes: Mapping[bytes, bytes | None]) -> None:
+        connection = raw_connection(self._database)
+        changed = sorted((key, value) for key, value in writes.items() if value is not None)
+        connection.executemany(_PUT_STATE, changed)
+        connection.executemany(
+            _DELETE_STATE, [(key,) for key, value in writes.items() if value is None]
+        )
+
+    def _remember(self, key: bytes, value: bytes | None) -> None:
+        """Keep a small value at hand; the one that was first kept makes room."""
+        self._cache.pop(key, None)
+        if value is not None and len(value) > CACHED_VALUE_BYTES_MAX:
+            return
+        if len(self._cache) >= CACHED_KEYS_MAX:
+            del self._cache[next(iter(self._cache))]
+        self._cache[key] = value
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Run one durable transaction; after any error the store takes no more."""
+        if self._is_failed:
+            raise StorageError(f"{self.path}: a write failed before: restart the ledger")
+        self._is_failed = True
+        with storage_faults(self.path, "write"), self._database.atomic():
+            yield
+        self._is_failed = False
+
+    def _check_pages(self) -> None:
+        verdict = raw_connection(self._database).execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise self._corrupt(str(verdict).replace("\n", " "))
+
+    def _initialise(self, genesis: Genesis, first_state: Mapping[bytes, bytes | None]) -> None:
+        with storage_faults(self.path, "read"):
+            is_new = not self._database.get_tables()
+        encoded = encode(genesis)
+        if is_new:
+            with self._writing():
+                create_tables(self._database)
+                facts = {"schema_version": SCHEMA_VERSION.to_bytes(4, "big"), "genesis": encoded}
+                for name, value in facts.items():
+                    MetaRow.insert(name=name, value=value).execute(self._database)
+                self._write_state(first_state)
+        self.check_schema()
+        ours, theirs = chain_id(encoded), chain_id(encode(self.genesis()))
+        if ours != theirs:
+            raise StorageError(
+                f"{self.path}: holds chain {theirs.hex()[:16]}, the genesis file is of chain"
+                f" {ours.hex()[:16]}: put the right genesis.json back or use another home folder"
+            )
+
+
+def _lock_for_writing(path: Path) -> IO[bytes]:
+    """Take the writer's lock, in a file of its own: SQLite must stay open to readers."""
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = lock_path.open("ab")
+    except OSError as error:
+        raise StorageError(f"{lock_path}: cannot be created ({error.strerror})") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StorageError(
+            f"{path}: another process writes this chain: stop it before starting a second ledger"
+        ) from None
+    return lock

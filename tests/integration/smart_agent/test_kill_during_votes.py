@@ -1,0 +1,73 @@
+"""kill -9 while votes are signed: what left before it can never be contradicted after it."""
+
+import random
+import threading
+
+import pytest
+
+from gateway.errors import AgentError
+from gateway.smart_agent.client import AgentClient
+from ledger.crypto.domains import NO_HASH, VoteKind
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+CHAIN = b"i" * 32
+A, B = b"a" * 32, b"b" * 32
+ROUNDS = 6
+
+
+class Voter(threading.Thread):
+    """Asks for NOTARIZE and FINALIZE of A in slot after slot, until the agent is gone."""
+
+    def __init__(self, socket_path, first_slot, enough):
+        super().__init__()
+        self._client = AgentClient(socket_path)
+        self._enough = enough
+        self.signed = []
+        self.slot = first_slot
+        self.reached = threading.Event()
+
+    def run(self):
+        try:
+            while True:
+                for kind in (VoteKind.NOTARIZE, VoteKind.FINALIZE):
+                    self._client.sign_vote(kind, 0, self.slot, A)
+                    self.signed.append((kind, self.slot))
+                if len(self.signed) >= self._enough:
+                    self.reached.set()
+                self.slot += 1
+        except AgentError:
+            self.reached.set()
+        finally:
+            self._client.close()
+
+
+def is_signed(client, kind, slot, block_hash):
+    try:
+        client.sign_vote(kind, 0, slot, block_hash)
+    except AgentError as error:
+        if "sign-guard" not in str(error):
+            raise
+        return False
+    return True
+
+
+def test_no_conflicting_signature_after_kill_9(home, start):
+    chance = random.Random(9)
+    slot = 1
+    for _ in range(ROUNDS):
+        with start(home) as agent:
+            agent.client.bind(CHAIN)
+            voter = Voter(agent.socket_path, slot, enough=chance.randrange(10, 200))
+            voter.start()
+            assert voter.reached.wait(20)
+            agent.kill()
+            voter.join(20)
+        assert len(voter.signed) >= 10
+
+        with start(home) as agent:
+            for kind, signed_slot in voter.signed[-10:]:
+                assert not is_signed(agent.client, kind, signed_slot, B)
+                if kind is VoteKind.FINALIZE:
+                    assert not is_signed(agent.client, VoteKind.NULLIFY, signed_slot, NO_HASH)
+        slot = voter.slot + 1

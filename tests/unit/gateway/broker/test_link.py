@@ -1,0 +1,452 @@
+"""One connection's protocol as a script: bytes in, bytes and steps out; the core is the real one."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.broker import packets
+from gateway.broker.core import BrokerCore
+from gateway.broker.link import ClientLink
+from gateway.broker.packets import Connect, Message, encode_ack, encode_publish
+from gateway.broker.settings import BrokerSettings
+from gateway.clock import SystemClock
+from gateway.errors import Rejected, RejectReason
+from gateway.model.observation import DeviceMessage
+from gateway.model.principal import Principal, PrincipalKind
+from gateway.ports import MessageDone
+
+LIMITS = BrokerSettings("gw1", pending_messages_max=4)
+METER = Principal(
+    "meter", PrincipalKind.DEVICE, ("up/#", "cmd"), ("down/#",), telemetry_filters=("up/#",)
+)
+READER = Principal("reader", PrincipalKind.SERVICE, ("#",), ("#",))
+CONNECT = b"\x10\x0d\0\4MQTT\4\2\0\0\0\1c"
+ACCEPTED = b"\x20\2\0\0"
+POISON = Rejected(RejectReason.MALFORMED, "not JSON")
+NO_DISK = Rejected(RejectReason.STORE_FAILED, "disk full")
+
+
+class Sink:
+    """Holds readings until the script says how each ended."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[DeviceMessage, MessageDone]] = []
+
+    def accept(self, message: DeviceMessage, done: MessageDone) -> None:
+        self.held.append((message, done))
+
+    def finish(self, position: int = 0, refusal: Rejected | None = None) -> None:
+        self.held.pop(position)[1](refusal)
+
+
+class Reporter:
+    def __init__(self) -> None:
+        self.reports: list[str] = []
+
+    def rejected(self, principal: Principal, topic: str, refusal: Rejected) -> None:
+        self.reports.append(f"{principal.name} {topic} {refusal.reason.value}")
+
+    def denied(self, principal: Principal, action: str, topic: str) -> None:
+        self.reports.append(f"{principal.name} {action} {topic}")
+
+
+class Script:
+    """A link, with its outlet's side played here."""
+
+    def __init__(self, core: BrokerCore | None = None) -> None:
+        self.sink = Sink()
+        self.reporter = Reporter()
+        self.core = core or BrokerCore(LIMITS, self.sink, self.reporter, SystemClock())
+        self.sent: list[bytes] = []
+        self.closed_for: str | None = None
+        self.is_held = False
+        self.asked: Connect | None = None
+        self.link = ClientLink(self.core, self)
+
+    def send(self, data: bytes) -> None:
+        if self.closed_for is None:
+            self.sent.append(data)
+
+    def is_writable(self) -> bool:
+        return self.closed_for is None
+
+    def close(self, reason: str) -> None:
+        if self.closed_for is None:
+            self.closed_for = reason
+            self.link.closed()
+
+    def hold(self) -> None:
+        self.is_held = True
+
+    def release(self) -> None:
+        self.is_held = False
+        self.link.resume()
+
+    def authenticate(self, connect: Connect) -> None:
+        self.asked = connect
+
+    def connect(self, principal: Principal, packet: bytes = CONNECT) -> "Script":
+        self.link.receive(packet)
+        self.link.admit(principal)
+        assert self.take()[0] == ACCEPTED
+        return self
+
+    def take(self) -> list[bytes]:
+        sent, self.sent = self.sent, []
+        return sent
+
+
+def publish(topic: str, text: str, qos: int = 0, packet_id: int = 0, retain: bool = False) -> bytes:
+    return encode_publish(Message(topic, text.encode(), qos, retain), qos, packet_id)
+
+
+def puback(packet_id: int) -> bytes:
+    return encode_ack(packets.PUBACK, packet_id)
+
+
+def subscribe(topic_filter: str, qos: int) -> bytes:
+    raw = topic_filter.encode()
+    body = b"\0\1" + len(raw).to_bytes(2, "big") + raw + bytes((qos,))
+    return bytes((0x82, len(body))) + body
+
+
+def test_nothing_is_looked_at_until_the_principal_is_known():
+    script = Script()
+
+    script.link.receive(CONNECT + publish("up/1", "a", 1, 1))
+    assert script.asked is not None
+    assert script.is_held
+    assert script.take() == []
+    assert script.sink.held == []
+
+    script.link.admit(METER)
+    assert script.take() == [ACCEPTED]
+    assert script.sink.held[0][0] == DeviceMessage("meter", "up/1", b"a")
+
+
+def test_a_refused_client_leaves_the_session_of_its_name_alone():
+    victim = Script()
+    victim.connect(METER)
+    attacker = Script(victim.core)
+
+    attacker.link.receive(CONNECT)
+    attacker.link.refuse(packets.NOT_AUTHORIZED)
+
+    assert attacker.take() == [b"\x20\2\0\5"]
+    assert attacker.closed_for is not None
+    assert victim.closed_for is None
+
+
+def test_bytes_may_come_one_at_a_time():
+    script = Script()
+    for byte in CONNECT:
+        script.link.receive(bytes((byte,)))
+    script.link.admit(METER)
+    for byte in publish("up/1", "a" * 300, 1, 7):
+        script.link.receive(bytes((byte,)))
+
+    assert script.sink.held[0][0].payload == b"a" * 300
+
+
+@pytest.mark.parametrize(
+    "first_bytes",
+    [b"\xc0\0", publish("up", "a"), b"\x11", b"\x10\xff\xff\x7f", b"GET / HTTP/1.1\r\n", b"\0"],
+    ids=["PINGREQ", "PUBLISH", "flags", "too large", "HTTP", "zero"],
+)
+def test_anything_but_a_short_connect_closes_a_new_connection(first_bytes):
+    script = Script()
+
+    script.link.receive(first_bytes)
+
+    assert script.closed_for is not None
+    assert script.take() == []
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        CONNECT,
+        b"\x20\2\0\0",  # CONNACK is for clients
+        b"\x00\0",
+        b"\xf0\0",
+        b"\x36\5\0\1aXX",  # QoS 3
+        b"\x38\4\0\1ab",  # DUP at QoS 0
+        b"\x32\5\0\1a\0\0",  # packet id 0
+        b"\x32\3\0\1a",  # no packet id
+        b"\x30\1\0",
+        b"\x30\3\0\5a",
+        b"\x30\2\0\0",  # empty topic
+        b"\x30\5\0\3a/#",
+        b"\x30\4\0\2\xff\xfe",
+        b"\x30\3\0\1\0",
+        b"\x80\6\0\1\0\1a\0",  # SUBSCRIBE's flags
+        b"\x60\2\0\1",  # PUBREL's flags
+        b"\x41\2\0\1",
+        b"\x40\1\0",
+        b"\xc0\1x",
+        b"\xe0\1x",
+        b"\x30\xff\xff\xff\xff\x01",
+    ],
+)
+def test_a_malformed_packet_closes_its_own_connection_only(packet):
+    other = Script()
+    other.connect(READER)
+    script = Script(other.core)
+    script.connect(METER)
+
+    script.link.receive(packet)
+
+    assert script.closed_for is not None
+    assert other.closed_for is None
+
+
+def test_a_reading_is_acknowledged_only_when_it_is_on_disk():
+    script = Script().connect(METER)
+
+    script.link.receive(publish("up/1", "a", 1, 1))
+    assert script.take() == []
+
+    script.sink.finish()
+    assert script.take() == [puback(1)]
+
+
+def test_acknowledgements_leave_in_the_order_of_arrival():
+    script = Script().connect(METER)
+
+    script.link.receive(publish("up/1", "a", 1, 1) + publish("cmd", "x", 1, 2))
+    script.link.receive(publish("up/1", "b", 1, 3))
+    script.sink.finish(1)
+    assert script.take() == []
+
+    script.sink.finish(0)
+    assert script.take() == [puback(1), puback(2), puback(3)]
+
+
+def test_a_poison_reading_is_acknowledged_counted_and_reported():
+    script = Script().connect(METER)
+
+    script.link.receive(publish("up/1", "?", 1, 1))
+    script.sink.finish(refusal=POISON)
+
+    assert script.take() == [puback(1)]
+    assert script.core.tally.rejected == 1
+    assert script.reporter.reports == ["meter up/1 malformed"]
+
+
+def test_a_reading_that_the_store_lost_is_not_acknowledged():
+    script = Script().connect(METER)
+
+    script.link.receive(publish("up/1", "a", 1, 1) + publish("up/1", "b", 1, 2))
+    script.sink.finish(refusal=NO_DISK)
+    script.sink.finish()
+
+    assert script.take() == []
+    assert script.closed_for is not None
+
+
+def test_a_qos_2_reading_is_stored_once_and_received_only_when_stored():
+    script = Script().connect(METER)
+    packet = publish("up/1", "a", 2, 5)
+
+    script.link.receive(packet + packet)
+    assert len(script.sink.held) == 1
+    assert script.take() == []
+
+    script.sink.finish()
+    assert script.take() == [encode_ack(packets.PUBREC, 5)]
+    script.link.receive(packet)
+    assert script.sink.held == []
+    assert script.take() == [encode_ack(packets.PUBREC, 5)]
+
+    script.link.receive(encode_ack(packets.PUBREL, 5))
+    assert script.take() == [encode_ack(packets.PUBCOMP, 5)]
+    script.link.receive(packet)
+    assert len(script.sink.held) == 1
+
+
+def test_a_qos_2_reading_stored_after_a_reconnect_is_acknowledged_there():
+    kept = CONNECT.replace(b"\4\2", b"\4\0", 1)
+    first = Script().connect(METER, kept)
+    first.link.receive(publish("up/1", "a", 2, 5))
+    first.close("cable pulled")
+    second = Script(first.core)
+    second.link.receive(kept)
+    second.link.admit(METER)
+    assert second.take() == [b"\x20\2\1\0"]
+
+    second.link.receive(publish("up/1", "a", 2, 5))
+    assert len(first.sink.held) == 1
+    first.sink.finish()
+
+    assert second.take() == [encode_ack(packets.PUBREC, 5)]
+
+
+def test_reading_stops_while_the_sink_owes_too_much():
+    script = Script().connect(METER)
+
+    script.link.receive(b"".join(publish("up/1", str(n), 1, n) for n in range(1, 9)))
+    assert len(script.sink.held) == 4
+    assert script.is_held
+
+    script.sink.finish()
+    assert len(script.sink.held) == 3
+    script.sink.finish()
+    assert len(script.sink.held) == 4  # half was done: it went on, up to the limit again
+    while script.sink.held:
+        script.sink.finish()
+    assert script.take() == [puback(n) for n in range(1, 9)]
+    assert not script.is_held
+
+
+def test_bytes_held_back_after_a_long_packet_in_pieces_are_not_forgotten():
+    script = Script().connect(METER)
+    long = publish("up/1", "x" * 500, 1, 1)
+
+    script.link.receive(long[:100])
+    script.link.receive(long[100:] + b"".join(publish("up/1", "", 1, n) for n in range(2, 8)))
+    while script.sink.held:
+        script.sink.finish()
+
+    assert script.take() == [puback(n) for n in range(1, 8)]
+
+
+def test_what_came_before_the_end_of_the_connection_is_kept():
+    script = Script().connect(METER)
+    script.link.receive(b"".join(publish("up/1", str(n)) for n in range(8)) + b"\x30")
+    assert len(script.sink.held) == 4
+
+    script.link.finish()
+
+    assert [message.payload for message, _ in script.sink.held] == [b"%d" % n for n in range(8)]
+
+
+def test_a_forbidden_publish_is_acknowledged_and_dropped():
+    script = Script().connect(METER)
+    reader = Script(script.core).connect(READER)
+    reader.link.receive(subscribe("#", 0))
+    reader.take()
+
+    script.link.receive(publish("other", "x", 1, 1) + publish("$SYS/x", "x", 1, 2))
+
+    assert script.take() == [puback(1), puback(2)]
+    assert reader.take() == []
+    assert script.core.tally.denied == 2
+    assert script.reporter.reports == ["meter publish to other"]
+
+
+def test_a_subscription_beyond_the_rights_is_refused():
+    script = Script().connect(METER)
+
+    script.link.receive(subscribe("#", 0))
+    script.link.receive(subscribe("down/+", 1))
+
+    assert script.take() == [b"\x90\3\0\1\x80", b"\x90\3\0\1\1"]
+
+
+def test_the_number_of_subscriptions_is_limited():
+    script = Script().connect(READER)
+    for number in range(LIMITS.subscriptions_max):
+        script.link.receive(subscribe(f"t/{number}", 0))
+    script.take()
+
+    script.link.receive(subscribe("t/one-more", 0))
+    script.link.receive(subscribe("t/0", 1))
+
+    assert script.take() == [b"\x90\3\0\1\x80", b"\x90\3\0\1\1"]
+
+
+def test_suback_comes_before_retained_messages_and_those_have_the_flag():
+    script = Script().connect(READER)
+    script.core.route("a", b"kept", 1, None, retain=True)
+
+    script.link.receive(subscribe("a", 0))
+    script.core.route("a", b"live", 1, None, retain=True)
+
+    assert script.take() == [
+        b"\x90\3\0\1\0",
+        publish("a", "kept", retain=True),
+        publish("a", "live"),
+    ]
+
+
+def will_connect(topic: str) -> bytes:
+    raw = topic.encode()
+    body = b"\0\4MQTT\4\x06\0\0\0\1c" + len(raw).to_bytes(2, "big") + raw + b"\0\4gone"
+    return bytes((0x10, len(body))) + body
+
+
+def test_a_will_outside_the_rights_is_refused_at_connect():
+    script = Script()
+
+    script.link.receive(will_connect("other"))
+    script.link.admit(METER)
+
+    assert script.take() == [b"\x20\2\0\5"]
+    assert script.closed_for is not None
+    assert len(script.core.sessions) == 0
+
+
+def test_a_will_is_published_unless_the_client_said_goodbye():
+    reader = Script().connect(READER)
+    reader.link.receive(subscribe("cmd", 0))
+    reader.take()
+
+    polite = Script(reader.core).connect(METER, will_connect("cmd"))
+    polite.link.receive(b"\xe0\0")
+    assert reader.take() == []
+
+    lost = Script(reader.core).connect(METER, will_connect("cmd"))
+    lost.close("cable pulled")
+    assert reader.take() == [publish("cmd", "gone")]
+
+
+def test_the_same_client_id_of_the_same_principal_takes_over():
+    first = Script().connect(METER)
+    second = Script(first.core).connect(METER)
+
+    assert first.closed_for is not None
+    assert second.closed_for is None
+
+
+def test_the_same_client_id_of_another_principal_is_another_session():
+    meter = Script().connect(METER)
+    reader = Script(meter.core).connect(READER)
+
+    assert meter.closed_for is None
+    assert reader.closed_for is None
+    assert len(meter.core.sessions) == 2
+
+
+def test_rights_that_were_withdrawn_end_a_kept_subscription():
+    kept = CONNECT.replace(b"\4\2", b"\4\0", 1)
+    first = Script().connect(READER, kept)
+    first.link.receive(subscribe("a/#", 1))
+    first.close("cable pulled")
+    first.core.route("a/1", b"x", 1, None, retain=False)
+
+    second = Script(first.core)
+    second.link.receive(kept)
+    second.link.admit(replace(READER, subscribe_filters=("b/#",)))
+    second.core.route("a/1", b"y", 1, None, retain=False)
+
+    assert second.take() == [b"\x20\2\1\0"]
+
+
+def test_empty_client_ids_are_for_clean_sessions():
+    script = Script()
+    script.link.receive(b"\x10\x0c\0\4MQTT\4\0\0\0\0\0")
+    assert script.take() == [b"\x20\2\0\2"]
+
+    anonymous = b"\x10\x0c\0\4MQTT\4\2\0\0\0\0"
+    first = Script(script.core).connect(METER, anonymous)
+    second = Script(script.core).connect(METER, anonymous)
+    assert first.closed_for is None
+    assert second.closed_for is None
+
+
+def test_mqtt_5_is_told_which_level_is_spoken():
+    script = Script()
+
+    script.link.receive(b"\x10\x0e\0\4MQTT\5\2\0\0\0\0\1c")
+
+    assert script.take() == [b"\x20\2\0\1"]

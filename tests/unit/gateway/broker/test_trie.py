@@ -1,0 +1,118 @@
+"""Topic matching (MQTT 3.1.1 section 4.7) and the trie's bookkeeping."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from gateway.broker.packets import Message
+from gateway.broker.trie import SubscriptionTrie
+from gateway.model import topics
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    def deliver(self, message: Message, qos: int) -> bool:
+        self.messages.append(message)
+        return True
+
+
+@pytest.mark.parametrize(
+    ("topic_filter", "topic", "is_match"),
+    [
+        ("a/b", "a/b", True),
+        ("a/b", "a/c", False),
+        ("a/+", "a/b", True),
+        ("a/+", "a", False),
+        ("a/+", "a/", True),
+        ("a/+", "a/b/c", False),
+        ("+/+", "/a", True),
+        ("+", "/a", False),
+        ("a/#", "a", True),
+        ("a/#", "a/b/c", True),
+        ("a/#", "ab", False),
+        ("#", "a/b", True),
+        ("+/b/#", "a/b", True),
+        ("#", "$SYS/x", False),
+        ("+/x", "$SYS/x", False),
+        ("$SYS/#", "$SYS/x", True),
+        ("$SYS/+", "$SYS/x", True),
+    ],
+)
+def test_a_filter_matches_as_the_standard_says(topic_filter, topic, is_match):
+    trie = SubscriptionTrie()
+    subscriber = Recorder()
+
+    trie.subscribe(topic_filter, subscriber, 1)
+
+    assert trie.match(topic) == (((subscriber, 1),) if is_match else ())
+
+
+LEVEL = st.sampled_from(["a", "b", "", "$x"])
+TOPIC = st.lists(LEVEL, min_size=1, max_size=4).map("/".join).filter(bool)
+FILTER = st.builds(
+    lambda levels, tail: "/".join([*levels, *tail]),
+    st.lists(st.one_of(LEVEL, st.just("+")), min_size=1, max_size=4),
+    st.sampled_from([[], ["#"]]),
+).filter(bool)
+
+
+@given(filters=st.lists(FILTER, max_size=8, unique=True), topic=TOPIC)
+def test_the_trie_agrees_with_matching_one_filter_at_a_time(filters, topic):
+    trie = SubscriptionTrie()
+    subscribers = {topic_filter: Recorder() for topic_filter in filters}
+    for topic_filter, subscriber in subscribers.items():
+        trie.subscribe(topic_filter, subscriber, 0)
+
+    found = {subscriber for subscriber, _ in trie.match(topic)}
+
+    assert found == {subscribers[f] for f in filters if topics.matches(f, topic)}
+
+
+def test_overlapping_subscriptions_give_one_delivery_at_the_highest_qos():
+    trie = SubscriptionTrie()
+    subscriber = Recorder()
+
+    trie.subscribe("a/#", subscriber, 0)
+    trie.subscribe("a/+", subscriber, 2)
+    trie.subscribe("a/b", subscriber, 1)
+
+    assert trie.match("a/b") == ((subscriber, 2),)
+
+
+def test_subscribing_again_replaces_the_qos():
+    trie = SubscriptionTrie()
+    subscriber = Recorder()
+
+    trie.subscribe("a", subscriber, 2)
+    trie.subscribe("a", subscriber, 0)
+
+    assert trie.match("a") == ((subscriber, 0),)
+
+
+def test_a_match_in_hand_is_not_touched_by_later_changes():
+    trie = SubscriptionTrie()
+    first, second = Recorder(), Recorder()
+    trie.subscribe("a", first, 0)
+    in_hand = trie.match("a")
+
+    trie.subscribe("a", second, 0)
+    trie.unsubscribe("a", first)
+
+    assert in_hand == ((first, 0),)
+    assert trie.match("a") == ((second, 0),)
+
+
+def test_unsubscribing_prunes_only_what_nobody_else_needs():
+    trie = SubscriptionTrie()
+    first, second = Recorder(), Recorder()
+    trie.subscribe("a/b/c", first, 0)
+    trie.subscribe("a/b", second, 0)
+
+    trie.unsubscribe("a/b/c", first)
+    assert trie.match("a/b") == ((second, 0),)
+    assert len(trie) == 3
+
+    trie.unsubscribe("a/b", second)
+    trie.unsubscribe("never/there", second)
+    assert len(trie) == 1

@@ -1,0 +1,188 @@
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import Rejected, RejectReason, StoreError
+from gateway.model.observation import Observation, StoredReading
+from gateway.readings.commit_queue import (
+    GROUP_READINGS_MAX,
+    QUEUE_BYTES_MAX,
+    QUEUE_READINGS_MAX,
+    SLOW_COMMITS,
+    THREAD_GROUPS,
+)
+from gateway.readings.store import ReadingsStore
+from ledger.types.reading import Quantity
+from tests.support.readings import (
+    PROFILE,
+    Answers,
+    ManualClock,
+    anchor,
+    next_batch,
+    power,
+    store_run,
+)
+
+OpenStore = Callable[[ManualClock], ReadingsStore]
+
+
+def refuse_to_grow(store: ReadingsStore) -> None:
+    """Let the database file take no further page: the next larger commit meets SQLITE_FULL."""
+    pages = store._writer.execute("PRAGMA page_count").fetchone()[0]
+    store._writer.execute(f"PRAGMA max_page_count = {pages}").close()
+
+
+async def test_what_comes_faster_than_the_disk_is_refused_and_the_rest_is_stored(
+    open_store: OpenStore, any_clock: ManualClock
+):
+    store = open_store(any_clock)
+    store.register_device("meter", PROFILE)
+    answers = Answers(store)
+    for value in range(QUEUE_READINGS_MAX + 10):
+        answers.submit(power("meter", value))
+    await answers.wait()
+
+    refused = [one for one in answers.all if isinstance(one, Rejected)]
+    assert [one.reason for one in refused] == [RejectReason.OVERLOADED] * 10
+    assert store.devices()[0].next_sequence == QUEUE_READINGS_MAX + 1
+    [following] = await store_run(store, "meter", 1)
+    assert following.reading.sequence == QUEUE_READINGS_MAX + 1
+
+
+async def test_large_readings_are_bounded_by_their_bytes(store: ReadingsStore):
+    store.register_device("meter", PROFILE)
+    wide = tuple(Quantity(f"q{number}_{'x' * 44}", 2**62, 0, "u" * 16) for number in range(64))
+    answers = Answers(store)
+    for _ in range(5000):
+        answers.submit(Observation("meter", wide))
+    await answers.wait()
+
+    sizes = [len(one.encoded) for one in answers.all if isinstance(one, StoredReading)]
+    assert len(sizes) < 5000
+    assert QUEUE_BYTES_MAX <= sum(sizes) < QUEUE_BYTES_MAX + max(sizes)
+
+
+async def find_writing_thread(store: ReadingsStore) -> str:
+    return await store._queue.run(lambda _: threading.current_thread().name)
+
+
+async def test_a_thread_writes_where_commits_are_slow_and_the_loop_where_they_are_fast(
+    open_store: OpenStore,
+):
+    clock = ManualClock(commit_ns=20_000_000)
+    store = open_store(clock)
+    loop = threading.current_thread().name
+
+    assert [await find_writing_thread(store) for _ in range(SLOW_COMMITS)] == [loop] * SLOW_COMMITS
+    slow = [await find_writing_thread(store) for _ in range(THREAD_GROUPS)]
+    assert set(slow) == {"readings_0"}
+    assert await find_writing_thread(store) == loop  # one try, slow still
+    assert await find_writing_thread(store) == "readings_0"
+
+    clock.commit_ns = 0
+    later = [await find_writing_thread(store) for _ in range(THREAD_GROUPS + 10)]
+    assert later[-10:] == [loop] * 10
+
+
+async def test_order_is_kept_between_groups_of_the_thread(open_store: OpenStore):
+    store = open_store(ManualClock(commit_ns=20_000_000))
+    store.register_device("meter", PROFILE)
+    answers = Answers(store)
+    for value in range(GROUP_READINGS_MAX * 8 + 7):
+        answers.submit(power("meter", value))
+        if value % 501 == 0:
+            await asyncio.sleep(0)
+
+    got = [one.reading.sequence for one in await answers.wait() if isinstance(one, StoredReading)]
+    assert got == list(range(1, GROUP_READINGS_MAX * 8 + 8))
+
+
+async def test_a_callers_bug_leaves_no_other_caller_without_an_answer(store: ReadingsStore):
+    store.register_device("meter", PROFILE)
+    reported: list[BaseException] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: reported.append(context["exception"])
+    )
+    answers = Answers(store)
+
+    def fail(_: StoredReading | Rejected) -> None:
+        raise ZeroDivisionError
+
+    answers.submit(power("meter", 1))
+    store.submit(power("meter", 2), fail)
+    answers.submit(power("meter", 3))
+
+    assert [one.reading.sequence for one in await answers.wait() if isinstance(one, StoredReading)]
+    assert len(answers.all) == 2
+    assert [type(error) for error in reported] == [ZeroDivisionError]
+
+
+async def test_a_full_disk_refuses_everything_from_then_on_and_loses_nothing_answered(
+    open_store: OpenStore, any_clock: ManualClock, path: Path
+):
+    store = open_store(any_clock)
+    store.register_device("meter", PROFILE)
+    kept = await store_run(store, "meter", 10)
+    watcher = asyncio.ensure_future(store.watch())
+    refuse_to_grow(store)
+    answers = Answers(store)
+    for value in range(3 * GROUP_READINGS_MAX):
+        answers.submit(power("meter", value))
+    await answers.wait()
+
+    assert all(isinstance(one, Rejected) for one in answers.all)
+    assert {str(one) for one in answers.all} == {
+        f"store-failed: readings store {path}: the disk is full: "
+        "free some space, then start the gateway again"
+    }
+    with pytest.raises(StoreError, match="the disk is full"):
+        await watcher
+    assert store.failure is not None
+    late = Answers(store)
+    late.submit(power("meter", 1))
+    assert [type(one) for one in await late.wait()] == [Rejected]
+    with pytest.raises(StoreError, match="the disk is full"):
+        await store.save_transaction(anchor(1))
+    with pytest.raises(StoreError, match="the disk is full"):
+        store.register_device("other", PROFILE)
+    store.close()
+
+    reopened = open_store(any_clock)
+    assert reopened.range("meter", 1, 10_000) == kept
+    [following] = await store_run(reopened, "meter", 1)
+    assert following.reading.sequence == 11
+
+
+async def test_a_batch_and_its_anchor_are_kept_both_or_neither(
+    open_store: OpenStore, clock: ManualClock
+):
+    store = open_store(clock)
+    store.register_device("meter", PROFILE)
+    await store_run(store, "meter", 10)
+    batch = next_batch(store, "meter", 10)
+    refuse_to_grow(store)
+    with pytest.raises(StoreError, match="the disk is full"):
+        await store.save_batch("meter", batch, anchor(1, raw=bytes(100_000)))
+    store.close()
+
+    reopened = open_store(clock)
+    assert reopened.pending_transactions() == []
+    assert reopened.newest_batch("meter") is None
+    await reopened.save_batch("meter", batch, anchor(1, raw=bytes(100_000)))
+    assert reopened.newest_batch("meter") is not None
+    assert [entry.raw for entry in reopened.pending_transactions()] == [bytes(100_000)]
+
+
+async def test_a_bug_in_a_job_ends_the_store_instead_of_hanging_it(store: ReadingsStore):
+    store.register_device("meter", PROFILE)
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: None)
+    answers = Answers(store)
+    answers.submit(power("meter", 1))
+    with pytest.raises(StoreError, match="internal error: ZeroDivisionError"):
+        await store._queue.run(lambda connection: 1 // 0)
+
+    assert [type(one) for one in await answers.wait()] == [Rejected]
+    assert store.get("meter", 1) is None

@@ -1,0 +1,143 @@
+"""Which key may sign what: the whole table, then one field of a good transaction broken at a time."""
+
+import itertools
+
+import msgspec
+import pytest
+
+from gateway.smart_agent.keys import AgentKeys, Purpose
+from gateway.smart_agent.messages import RefusedReason, SignTransaction
+from gateway.smart_agent.policy import check_transaction
+from ledger.codec import canonical
+from ledger.types.transaction import (
+    Anchor,
+    CallContract,
+    CreateCoin,
+    DeployContract,
+    RegisterDevice,
+    RegisterNode,
+    Transaction,
+    Transfer,
+    TransferCoin,
+)
+
+CHAIN = b"i" * 32
+KEYS = AgentKeys(b"n" * 32, b"c" * 32, b"m" * 32, b"w" * 32, CHAIN)
+H = b"h" * 32
+
+BODIES = {
+    "Transfer": Transfer(to=H, amount=1),
+    "RegisterNode": RegisterNode(consensus=KEYS.consensus, metering=KEYS.metering),
+    "RegisterDevice": RegisterDevice(device_id=H, profile_hash=H),
+    "Anchor": Anchor(H, H, 0, 1, 0, 0, H, bytes(32)),
+    "CreateCoin": CreateCoin(symbol="KWH", name="Energy", decimals=3, supply=10),
+    "TransferCoin": TransferCoin(coin=H, to=H, amount=1),
+    "DeployContract": DeployContract(code="", manifest="", args=b"", gas_limit=0),
+    "CallContract": CallContract(contract=H, method="record", args=b"", deposit=0, gas_limit=0),
+}
+ALLOWED = {
+    ("node", "RegisterNode"),
+    ("metering", "RegisterDevice"),
+    ("metering", "Anchor"),
+    ("metering", "CallContract"),
+    ("wallet", "Transfer"),
+    ("wallet", "CreateCoin"),
+    ("wallet", "TransferCoin"),
+    ("wallet", "DeployContract"),
+    ("wallet", "CallContract"),
+}
+
+
+def transaction(purpose, body, **changes):
+    sender = KEYS.key_of(purpose)
+    fields = {
+        "chain_id": CHAIN,
+        "sender": sender,
+        "nonce": 0,
+        "fee_payer": sender,
+        "fee": 1000,
+        "expiry_height": 100,
+        "body": body,
+    }
+    return Transaction(**(fields | changes))
+
+
+def check(purpose, transaction, keys=KEYS):
+    return check_transaction(SignTransaction(purpose, canonical.encode(transaction)), keys)
+
+
+@pytest.mark.parametrize(("purpose", "name"), list(itertools.product(Purpose, BODIES)))
+def test_a_purpose_signs_its_own_bodies_and_no_other(purpose, name):
+    refused = check(purpose, transaction(purpose, BODIES[name]))
+
+    if (purpose.value, name) in ALLOWED:
+        assert refused is None
+    else:
+        assert refused.reason is RefusedReason.NOT_ALLOWED
+        assert name in refused.detail
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"chain_id": b"x" * 32}, RefusedReason.WRONG_CHAIN),
+        ({"sender": KEYS.wallet, "fee_payer": KEYS.wallet}, RefusedReason.WRONG_SENDER),
+        ({"sender": H, "fee_payer": H}, RefusedReason.WRONG_SENDER),
+        ({"fee_payer": KEYS.wallet}, RefusedReason.NOT_ALLOWED),
+        ({"fee_payer": H}, RefusedReason.NOT_ALLOWED),
+    ],
+)
+def test_an_anchor_with_one_field_broken(changes, reason):
+    refused = check(Purpose.METERING, transaction(Purpose.METERING, BODIES["Anchor"], **changes))
+
+    assert (refused and refused.reason) == reason
+
+
+def test_the_metering_key_pays_no_deposit_but_the_wallet_does():
+    call = CallContract(contract=H, method="record", args=b"", deposit=1, gas_limit=0)
+
+    refused = check(Purpose.METERING, transaction(Purpose.METERING, call))
+    assert refused
+    assert refused.reason is RefusedReason.NOT_ALLOWED
+    assert "deposit" in refused.detail
+    assert check(Purpose.WALLET, transaction(Purpose.WALLET, call)) is None
+
+
+@pytest.mark.parametrize("body", [RegisterNode(H, KEYS.metering), RegisterNode(KEYS.consensus, H)])
+def test_a_node_is_registered_with_its_own_keys_only(body):
+    refused = check(Purpose.NODE, transaction(Purpose.NODE, body))
+
+    assert refused
+    assert refused.reason is RefusedReason.NOT_ALLOWED
+
+
+def test_nothing_is_signed_before_a_chain_is_bound():
+    unbound = msgspec.structs.replace(KEYS, chain_id=None)
+
+    refused = check(Purpose.METERING, transaction(Purpose.METERING, BODIES["Anchor"]), unbound)
+
+    assert refused
+    assert refused.reason is RefusedReason.NOT_BOUND
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"any bytes",
+        canonical.encode(transaction(Purpose.METERING, BODIES["Anchor"])) + b"\x00",
+        canonical.encode(transaction(Purpose.METERING, BODIES["Anchor"]))[:-1],
+        # nonce 0 written in two bytes: it decodes, and is not canonical
+        canonical.encode(transaction(Purpose.METERING, BODIES["Anchor"])).replace(
+            b"m" * 32 + b"\x00", b"m" * 32 + b"\xcc\x00", 1
+        ),
+    ],
+    ids=["empty", "text", "trailing", "cut", "not-canonical"],
+)
+def test_bytes_that_are_no_canonical_transaction_are_malformed(payload):
+    refused = check_transaction(SignTransaction(Purpose.METERING, payload), KEYS)
+
+    assert refused
+    assert refused.reason is RefusedReason.MALFORMED
+    assert refused.detail.isprintable()

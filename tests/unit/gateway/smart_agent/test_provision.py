@@ -1,0 +1,127 @@
+import stat
+from contextlib import suppress
+
+import pytest
+
+from gateway.errors import AgentError
+from gateway.smart_agent.guard import read_guard_file
+from gateway.smart_agent.judge import FIRST_RECORD, SignRecord
+from gateway.smart_agent.messages import Bind, SignVote
+from gateway.smart_agent.provision import create_agent, open_agent, renew_guard
+from gateway.smart_agent.unlock import find_unlock
+from ledger.crypto.domains import VoteKind
+
+
+def open_in(folder):
+    return open_agent(folder, find_unlock(folder))
+
+
+def test_a_new_agent_opens_with_the_keys_it_was_made_with(tmp_path, cheap_limits):
+    folder = tmp_path / "home" / "agent"
+
+    keys = create_agent(folder, find_unlock(folder), cheap_limits)
+
+    with open_in(folder) as agent:
+        assert agent.description == keys
+    assert read_guard_file(folder / "guard").record == FIRST_RECORD
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert modes == dict.fromkeys(["unlock", "sealed.key", "guard", "lock", "agent.json"], 0o600)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_an_agent_is_never_overwritten(agent_folder, cheap_limits):
+    before = {path.name: path.read_bytes() for path in agent_folder.iterdir()}
+
+    with pytest.raises(AgentError, match="already holds a SmartAgent"):
+        create_agent(agent_folder, find_unlock(agent_folder), cheap_limits)
+
+    assert {path.name: path.read_bytes() for path in agent_folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["sealed.key", "guard", "agent.json"])
+def test_what_is_left_of_an_agent_is_not_overwritten_either(agent_folder, cheap_limits, name):
+    for path in agent_folder.iterdir():
+        if path.name != name:
+            path.unlink()
+
+    with pytest.raises(AgentError, match="already holds a SmartAgent"):
+        create_agent(agent_folder, find_unlock(agent_folder), cheap_limits)
+
+
+def test_two_agents_on_one_folder_are_refused(agent_folder):
+    with (
+        open_in(agent_folder),
+        pytest.raises(AgentError, match=f"another SmartAgent runs on {agent_folder}"),
+        open_in(agent_folder),
+    ):
+        pass
+
+    with open_in(agent_folder) as agent:
+        assert agent.description.node
+
+
+def test_the_folder_is_free_again_after_a_failure(agent_folder):
+    with suppress(ZeroDivisionError), open_in(agent_folder):
+        raise ZeroDivisionError
+
+    with open_in(agent_folder):
+        pass
+
+
+def test_no_agent_no_service(tmp_path):
+    with pytest.raises(AgentError, match="run `smartshare init` first"), open_in(tmp_path):
+        pass
+
+
+def test_a_folder_open_to_others_is_refused(agent_folder):
+    agent_folder.chmod(0o755)
+
+    with pytest.raises(AgentError, match=f"chmod 700 {agent_folder}"), open_in(agent_folder):
+        pass
+
+
+@pytest.mark.parametrize("name", ["unlock", "sealed.key", "guard", "agent.json"])
+def test_a_file_open_to_others_is_refused(agent_folder, name):
+    (agent_folder / name).chmod(0o640)
+
+    with pytest.raises(AgentError, match=f"chmod 600 {agent_folder / name}"), open_in(agent_folder):
+        pass
+
+
+@pytest.mark.parametrize("uri", ["pkcs11:token=x", "file:", "file:../key", "file:/etc/key", "x"])
+def test_a_key_that_is_no_plain_file_is_refused(agent_folder, uri):
+    path = agent_folder / "agent.json"
+    path.write_text(path.read_text().replace("file:sealed.key", uri))
+
+    with pytest.raises(AgentError, match="is not `file:NAME`"), open_in(agent_folder):
+        pass
+
+
+def test_without_its_guard_an_agent_does_not_open_until_it_is_renewed(agent_folder):
+    guard = agent_folder / "guard"
+    guard.unlink()
+    with pytest.raises(AgentError, match="nothing is signed"), open_in(agent_folder):
+        pass
+
+    renew_guard(agent_folder, epoch=2, slot=0)
+
+    with open_in(agent_folder) as agent:
+        agent.handle(Bind(b"i" * 32))
+        old = agent.handle(SignVote(VoteKind.NOTARIZE, 1, 900, b"a" * 32))
+        new = agent.handle(SignVote(VoteKind.NOTARIZE, 2, 1, b"a" * 32))
+    assert "before the newest slot" in old.detail
+    assert len(new.signature) == 64
+
+
+def test_a_guard_is_not_set_back(agent_folder):
+    renew_guard(agent_folder, epoch=1, slot=5)
+
+    for epoch, slot in [(1, 5), (1, 4), (0, 9)]:
+        with pytest.raises(AgentError, match="is at epoch 1 slot 5"):
+            renew_guard(agent_folder, epoch, slot)
+    assert read_guard_file(agent_folder / "guard").record == SignRecord(1, 5)
+
+
+def test_a_running_agents_guard_is_not_renewed(agent_folder):
+    with open_in(agent_folder), pytest.raises(AgentError, match="another SmartAgent runs"):
+        renew_guard(agent_folder, epoch=9, slot=0)

@@ -1,0 +1,139 @@
+"""A block is valid when executing it again gives the very same block, and only then."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ledger.codec.canonical import encode
+from ledger.consensus.certificate import build_certificate
+from ledger.consensus.state import Proposal
+from ledger.crypto.domains import VoteKind, header_hash, vote_message
+from ledger.crypto.ed25519 import sign
+from ledger.errors import CorruptStorageError, Reason
+from ledger.node.chain import Chain
+from ledger.node.evidence import load_evidence
+from ledger.state.transition import CheckedTransaction, check_transaction, genesis_writes
+from ledger.storage.store import ChainStore
+from ledger.storage.verification import load_state_tree
+from ledger.types.block import Block, Certificate, Vote
+from tests.support.ledger_lab import START_MS, EchoExecutor, make_genesis, make_transfer, seed_of
+
+GENESIS = make_genesis()
+AGENT_KEYS = [agent.consensus for agent in GENESIS.agents]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ChainStore]:
+    store = ChainStore.create_or_open(tmp_path / "chain.db", GENESIS, genesis_writes(GENESIS))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def chain(store: ChainStore) -> Chain:
+    tree = load_state_tree(store, genesis_writes(GENESIS))
+    return Chain(store, tree, GENESIS, EchoExecutor())
+
+
+def transfer(chain: Chain, nonce: int) -> CheckedTransaction:
+    raw = make_transfer(GENESIS, "alice", nonce, "bob", 5)
+    checked = check_transaction(raw, chain.chain_id)
+    assert isinstance(checked, CheckedTransaction)
+    return checked
+
+
+def build(chain: Chain, *nonces: int) -> Proposal:
+    transactions = [transfer(chain, nonce) for nonce in nonces]
+    slot = chain.tip.slot + 1
+    return chain.build(slot, chain.tip.time_ms + GENESIS.slot_ms, transactions).proposal
+
+
+def certify(chain: Chain, proposal: Proposal) -> Certificate:
+    subject = (VoteKind.FINALIZE, 0, proposal.header.slot, proposal.hash)
+    signature = sign(seed_of("consensus"), vote_message(chain.chain_id, *subject))
+    return build_certificate([Vote(*subject, voter=0, signature=signature)])
+
+
+def edit(proposal: Proposal, **changed: Any) -> Proposal:
+    header = msgspec.structs.replace(proposal.header, **changed)
+    block = Block(encode(header), proposal.block.transactions)
+    return Proposal(header, header_hash(block.header), block)
+
+
+def with_transactions(proposal: Proposal, *raws: bytes) -> Proposal:
+    block = Block(proposal.block.header, raws)
+    return Proposal(proposal.header, proposal.hash, block)
+
+
+def test_what_was_built_is_valid_and_can_be_committed(chain: Chain):
+    proposal = build(chain, 0, 1)
+    assert chain.validate(proposal) is None
+    final = chain.commit(proposal, certify(chain, proposal))
+    assert (chain.tip.height, chain.tip.hash) == (1, proposal.hash)
+    assert len(final.outcomes) == 2
+    assert chain.validate(build(chain, 2)) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"version": 2},
+        {"chain_id": bytes(32)},
+        {"epoch": 1},
+        {"height": 2},
+        {"parent_slot": 1},
+        {"parent_hash": bytes(32)},
+        {"time_ms": START_MS + GENESIS.slot_ms - 1},
+        {"proposer": bytes(32)},
+        {"seal": True},
+        {"transactions_root": bytes(32)},
+        {"state_root": bytes(32)},
+        {"outcomes_root": bytes(32)},
+        {"reveal": b"\x01" * 32},
+        {"parent_signers": b"\x01" + bytes(12)},
+        {"next_set_hash": b"\x01" * 32},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_a_header_that_says_something_else_is_refused(chain: Chain, changed: dict[str, Any]):
+    refusal = chain.validate(edit(build(chain, 0), **changed))
+    assert refusal is not None
+    assert refusal.reason is Reason.BAD_BLOCK
+
+
+def test_other_transactions_than_the_header_names_are_refused(chain: Chain):
+    proposal = build(chain, 0, 1)
+    first, second = proposal.block.transactions
+    for raws in [(), (first,), (first, second, first), (second, first), (first, first)]:
+        assert chain.validate(with_transactions(proposal, *raws)) is not None
+    assert chain.validate(with_transactions(proposal, first, b"garbage")) is not None
+
+
+def test_a_block_that_is_too_large_is_refused_before_it_is_executed(chain: Chain):
+    refusal = chain.validate(with_transactions(build(chain, 0), *[bytes(100_000)] * 3))
+    assert refusal is not None
+    assert refusal.reason is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"signatures": (bytes(64),)},
+        {"block_hash": bytes(32)},
+        {"kind": VoteKind.NOTARIZE},
+        {"signers": bytes(13), "signatures": ()},
+    ],
+)
+def test_a_damaged_certificate_is_never_handed_out(
+    chain: Chain, store: ChainStore, changed: dict[str, Any]
+):
+    proposal = build(chain, 0)
+    certificate = certify(chain, proposal)
+    chain.commit(proposal, msgspec.structs.replace(certificate, **changed))
+    with pytest.raises(CorruptStorageError, match="certificate of block 1"):
+        load_evidence(store, transfer(chain, 0).id, AGENT_KEYS)
+    with pytest.raises(CorruptStorageError, match="certificate of block 1"):
+        Chain(store, load_state_tree(store, {}), GENESIS, EchoExecutor())
