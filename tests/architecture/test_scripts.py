@@ -5,6 +5,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -98,7 +99,7 @@ class Checkout:
         for name in ("pyproject.toml", *LOCKS):
             shutil.copy(REPO / name, self.path)
         self._python = folder / "python"
-        self._python.write_text(PYTHON_STAND_IN.replace("{python}", sys.executable))
+        self._python.write_text(PYTHON_STAND_IN.replace("{python}", shlex.quote(sys.executable)))
         self._python.chmod(0o755)
 
     def run(self, script: str, *arguments: str, **environment: str):

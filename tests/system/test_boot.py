@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.system.machine import boot, copy_checkout, overlay_of_this_machine, run_in
+from tests.system.machine import boot, copy_checkout, overlay_of_this_machine, run, run_in
 
 SERVICES = ("smartshare-agent", "smartshare-gateway", "smartshare-ledger")
 HOME = "/var/lib/smartshare"
@@ -22,12 +22,14 @@ pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def installed():
-    """A machine's tree on which scripts/install has run twice, and what it said."""
+    """A machine's tree after scripts/install --root from outside and then twice inside; what they said."""
     with overlay_of_this_machine() as root:
         install = copy_checkout(root) / "scripts/install"
-        said = [run_in(root, install, "--name", "cellar", "--no-start") for _ in range(2)]
+        image = run(root / install.relative_to("/"), "--root", root, timeout_s=300)
+        assert not list((root / HOME.lstrip("/")).iterdir()), "an image must hold no identity"
+        inside = [run_in(root, install, "--name", "cellar", "--no-start") for _ in range(2)]
         add_worker_probe(root)
-        yield root, said
+        yield root, [image, *inside]
 
 
 def add_worker_probe(root):
@@ -51,8 +53,9 @@ def machine(installed):
 
 
 def test_installing_again_changes_nothing(installed):
-    root, (first, second) = installed
+    root, (image, first, second) = installed
 
+    assert "create-home" in image
     assert "the unlock secret is encrypted" in first
     assert "stays as it is" in second
     assert len(list((root / "opt/smartshare/releases").iterdir())) == 1

@@ -1,7 +1,7 @@
 """CreateCoin: issue an IOT_Coin.
 
 Rule 1: the coin's id is the hash of issuer and nonce, so it is new; a symbol is not a name anyone owns.
-Rule 2: symbol and name are one line without control characters.
+Rule 2: the name is one line without control characters; the type restricts the symbol further.
 Rule 3: the whole supply, fixed for ever, starts with the issuer.
 """
 
@@ -20,8 +20,8 @@ def process_create_coin(
     state: Overlay, sender: bytes, nonce: int, body: CreateCoin
 ) -> Rejected | None:
     """Store the coin and credit its supply to the sender."""
-    if not (is_plain_text(body.symbol) and is_plain_text(body.name)):
-        return Rejected(Reason.MALFORMED, "symbol and name are one line of plain text")
+    if not is_plain_text(body.name):
+        return Rejected(Reason.MALFORMED, "the name is one line of plain text")
     coin_id = domains.coin_id(sender, nonce)
     coin = Coin(
         issuer=sender,

@@ -1,0 +1,1 @@
+"""The device profiles that ship with the gateway: data only."""

@@ -1,0 +1,160 @@
+"""From stored readings to final anchors: batches close, are signed, submitted and seen into a block.
+
+Rule: a batch and its signed transaction are kept in one commit before the transaction is sent.
+Work goes in rounds on one task, so nothing here races with itself; when the ledger or the agent is
+away, the round ends with one log line and the next one goes on from what is on disk.
+"""
+
+import asyncio
+import logging
+
+from gateway.app.ledger_link import LedgerLink
+from gateway.app.sessions import SessionRecorder
+from gateway.app.transactions import TransactionAuthor, decode_transaction
+from gateway.clock import Clock
+from gateway.errors import AgentError, MessagingError
+from gateway.model.ledger_api import DeviceReply, EvidenceReply, TransactionReply
+from gateway.pipeline.batch import (
+    BatchPolicy,
+    anchor_body,
+    build_batch,
+    is_batch_due,
+    take_batchable,
+)
+from gateway.readings.records import DeviceRecord, OutboxEntry, SettlementStatus
+from gateway.readings.store import ReadingsStore
+from ledger.params import HASH_BYTES
+from ledger.types.transaction import Anchor, RegisterDevice
+
+logger = logging.getLogger(__name__)
+
+ROUND_INTERVAL_S = 0.2  # short against the batch age; a final block starts a round at once
+RETRY_INTERVAL_S = 1.0  # after the ledger or the agent was away
+PENDING_MAX = 64  # signed transactions that may wait for a ledger that is away
+
+PURPOSE_ANCHOR = "anchor"
+PURPOSE_DEVICE = "register-device"
+NO_ANCHOR = bytes(HASH_BYTES)
+
+
+class AnchoringService:
+    """Anchors every device's readings and feeds the sessions that they are bound to."""
+
+    def __init__(
+        self,
+        store: ReadingsStore,
+        author: TransactionAuthor,
+        ledger: LedgerLink,
+        recorder: SessionRecorder,
+        *,
+        policy: BatchPolicy,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._author = author
+        self._ledger = ledger
+        self._recorder = recorder
+        self._policy = policy
+        self._clock = clock
+        self._registered: dict[bytes, bytes] = {}  # device id -> profile hash on its way or there
+        self._is_synchronised = False
+        self.anchored = 0  # readings, since the start
+        self.problem = "waiting for the ledger"
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                await self._round()
+                self._report("")
+                await self._wait_for_work()
+            except (MessagingError, AgentError) as error:
+                self._report(str(error))
+                self._is_synchronised = False
+                await asyncio.sleep(RETRY_INTERVAL_S)
+
+    def _report(self, problem: str) -> None:
+        if problem and problem != self.problem:
+            logger.warning("anchoring waits: %s", problem)
+        elif self.problem and not problem:
+            logger.info("anchoring goes on")
+        self.problem = problem
+
+    async def _wait_for_work(self) -> None:
+        self._ledger.block_final.clear()
+        try:
+            async with asyncio.timeout(ROUND_INTERVAL_S):
+                await self._ledger.block_final.wait()
+        except TimeoutError:
+            pass
+
+    async def _round(self) -> None:
+        if not self._is_synchronised:
+            await self._author.synchronise()
+            self._registered.clear()
+            self._recorder.forget()
+            self._is_synchronised = True
+        for entry, reply in await self._author.settle_outbox():
+            await self._settle(entry, reply)
+        for device in self._store.devices():
+            if len(self._store.pending_transactions()) < PENDING_MAX:
+                await self._anchor(device)
+        await self._recorder.round(PENDING_MAX)
+
+    async def _settle(self, entry: OutboxEntry, reply: TransactionReply) -> None:
+        if not reply.applied:
+            await self._settle_failed(entry, reply)
+        elif entry.purpose == PURPOSE_ANCHOR:
+            evidence = await self._ledger.call(
+                "evidence", {"id": entry.transaction_id.hex()}, EvidenceReply
+            )
+            await self._store.mark_batch_final(
+                entry.transaction_id, evidence.height, bytes.fromhex(evidence.evidence)
+            )
+            body = decode_transaction(entry.raw).body
+            assert isinstance(body, Anchor)
+            self.anchored += body.count
+        else:
+            await self._store.mark_transaction(
+                entry.transaction_id, SettlementStatus.FINAL, reply.height
+            )
+            self._recorder.transaction_settled(entry.transaction_id, "")
+
+    async def _settle_failed(self, entry: OutboxEntry, reply: TransactionReply) -> None:
+        name = entry.transaction_id.hex()[:16]
+        logger.error("%s %s failed: %s", entry.purpose, name, reply.reason)
+        self._registered.clear()
+        if entry.purpose == PURPOSE_ANCHOR:
+            await self._store.mark_batch_failed(entry.transaction_id, reply.height)
+        else:
+            await self._store.mark_transaction(
+                entry.transaction_id, SettlementStatus.FAILED, reply.height
+            )
+            self._recorder.transaction_settled(entry.transaction_id, reply.reason)
+
+    async def _anchor(self, device: DeviceRecord) -> None:
+        backlog = self._store.backlog(device.name)
+        if not is_batch_due(backlog, self._policy, self._clock.now_ms()):
+            return
+        waiting = take_batchable(
+            self._store.unanchored(device.name, self._policy.count_max), self._policy
+        )
+        profile_hash = waiting[0].reading.profile_hash
+        await self._register(device, profile_hash)
+        batch = build_batch(device.device_id, profile_hash, waiting)
+        newest = self._store.newest_batch(device.name)
+        previous = newest.transaction_id if newest is not None else NO_ANCHOR
+        entry = await self._author.sign(anchor_body(batch, previous), PURPOSE_ANCHOR)
+        await self._store.save_batch(device.name, batch, entry)
+        await self._author.submit(entry)
+
+    async def _register(self, device: DeviceRecord, profile_hash: bytes) -> None:
+        """Make the chain know the device under this profile; nonces keep the order."""
+        if device.device_id not in self._registered:
+            known = await self._ledger.call(
+                "device", {"device_id": device.device_id.hex()}, DeviceReply
+            )
+            self._registered[device.device_id] = bytes.fromhex(known.profile_hash)
+        if self._registered[device.device_id] != profile_hash:
+            await self._author.issue(RegisterDevice(device.device_id, profile_hash), PURPOSE_DEVICE)
+            self._registered[device.device_id] = profile_hash

@@ -1,0 +1,216 @@
+"""The gateway process, put together: broker, connectors, store, anchoring, discovery.
+
+It stops as a whole when a part fails for good: the supervisor starts it anew and what is on disk
+decides.
+"""
+
+import asyncio
+import importlib.metadata
+import logging
+
+import msgspec
+
+from gateway.app.anchoring import AnchoringService
+from gateway.app.bridge import BridgeRequests
+from gateway.app.credentials import CredentialFile, service_principal
+from gateway.app.devices import DeviceSet
+from gateway.app.ledger_link import LedgerLink
+from gateway.app.publishing import ReadingPublisher
+from gateway.app.sessions import SessionRecorder
+from gateway.app.transactions import TransactionAuthor
+from gateway.broker.broker import EmbeddedBroker
+from gateway.broker.passwords import CredentialAuthenticator
+from gateway.broker.settings import BrokerSettings
+from gateway.clock import Clock, ScaledClock, SystemClock
+from gateway.discovery.announcement import Announcement
+from gateway.discovery.mdns import announce
+from gateway.errors import AgentError, GatewayError, MessagingError
+from gateway.health import Health
+from gateway.model import topics
+from gateway.model.ledger_api import StatusReply
+from gateway.model.principal import Principal
+from gateway.pipeline.batch import BatchPolicy
+from gateway.readings.store import ReadingsStore
+from gateway.sd_notify import Notifier, run_watchdog
+from gateway.settings import Home, Settings, load_settings, parse_listen
+from gateway.smart_agent.client import AgentClient
+from gateway.smart_agent.keys import AgentKeys
+from gateway.smart_agent.waiting import wait_for_agent
+
+logger = logging.getLogger(__name__)
+
+HEALTH_INTERVAL_S = 1.0
+ANNOUNCE_INTERVAL_S = 60.0  # everybody on the network hears an update
+PRUNE_INTERVAL_S = 600.0
+STALLED_S = 30.0  # an event loop that did not come round for so long is not healthy
+
+
+def build_clock(settings: Settings) -> Clock:
+    """Return real time, or the simulated time that the settings ask for."""
+    simulation = settings.simulation
+    if simulation is None:
+        return SystemClock()
+    return ScaledClock(simulation.start_ms, simulation.factor, simulation.origin_ms)
+
+
+async def run_gateway(home: Home, notifier: Notifier, stop: asyncio.Event) -> None:
+    """Run until `stop` is set; raises `GatewayError` when a part fails for good."""
+    settings = load_settings(home)
+    agent = AgentClient(home.agent_socket)
+    keys = await wait_for_agent(agent, notifier.status, stop)
+    if keys is None:
+        return
+    clock = build_clock(settings)
+    store = ReadingsStore.open(home.readings, clock, keys.node)
+    try:
+        await _Gateway(home, settings, clock, store, agent, keys).run(notifier, stop)
+    except* GatewayError as group:
+        raise _first(group) from None
+    finally:
+        store.close()
+        agent.close()
+
+
+def _first(group: BaseExceptionGroup[GatewayError]) -> GatewayError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, GatewayError)
+    return error
+
+
+class _Gateway:
+    """The parts of a running gateway and the tasks that move them."""
+
+    def __init__(  # noqa: PLR0917 - the composition root names every part once
+        self,
+        home: Home,
+        settings: Settings,
+        clock: Clock,
+        store: ReadingsStore,
+        agent: AgentClient,
+        keys: AgentKeys,
+    ) -> None:
+        if keys.chain_id is None:
+            raise AgentError("the SmartAgent is bound to no chain: run `smartshare init` again")
+        self._settings = settings
+        self._store = store
+        self._keys = keys
+        self._chain_id = keys.chain_id
+        self._publisher = ReadingPublisher(store, settings.name)
+        self._devices = DeviceSet(home, settings.name, store, self._publisher, clock)
+        self._authenticator = CredentialAuthenticator(
+            CredentialFile(home), self._principal, SystemClock()
+        )
+        host, port = parse_listen(settings.broker.listen)
+        self._broker = EmbeddedBroker(
+            BrokerSettings(gateway=settings.name, host=host, port=port),
+            self._authenticator,
+            self._devices,
+            SystemClock(),
+        )
+        self._ledger = LedgerLink(self._broker, settings.name)
+        author = TransactionAuthor(store, agent, self._ledger, keys.chain_id, keys.metering)
+        self._recorder = SessionRecorder(store, author, self._ledger, clock)
+        policy = BatchPolicy(settings.anchoring.readings_max, settings.anchoring.age_max_ms)
+        self._anchoring = AnchoringService(
+            store, author, self._ledger, self._recorder, policy=policy, clock=clock
+        )
+        self._clock = clock
+        self._beat_s = 0.0
+        self._readings_per_second = 0
+
+    def _principal(self, username: str) -> Principal | None:
+        return service_principal(self._settings.name, username) or self._devices.principal(username)
+
+    async def run(self, notifier: Notifier, stop: asyncio.Event) -> None:
+        """Start everything, serve until `stop` is set, stop everything."""
+        self._devices.load()
+        await self._broker.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(work)
+                    for work in (
+                        self._store.watch(),
+                        self._devices.run(self._recorder),
+                        self._publisher.run(self._broker),
+                        self._anchoring.run(),
+                        self._tell_health(),
+                        self._prune(),
+                        self._announce(),
+                        run_watchdog(notifier, self._is_alive),
+                    )
+                ]
+                notifier.ready(f"MQTT on {self._settings.broker.listen}")
+                logger.info("gateway %s serves MQTT on %s", self._settings.name, self._broker.port)
+                await stop.wait()
+                notifier.stopping()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self._broker.stop()
+            self._authenticator.close()
+
+    def _is_alive(self) -> bool:
+        return asyncio.get_running_loop().time() - self._beat_s < STALLED_S
+
+    async def _tell_health(self) -> None:
+        previous = 0
+        topic = topics.bridge(self._settings.name, "health")
+        BridgeRequests(self._broker, self._settings.name, {"health": self._health})
+        while True:
+            self._beat_s = asyncio.get_running_loop().time()
+            self._readings_per_second = self._publisher.stored - previous
+            previous = self._publisher.stored
+            self._broker.publish(topic, msgspec.json.encode(self._health()), retain=True)
+            await asyncio.sleep(HEALTH_INTERVAL_S)
+
+    def _health(self) -> Health:
+        counters = self._broker.counters
+        return Health(
+            name=self._settings.name,
+            version=importlib.metadata.version("smartshare-gateway"),
+            node=self._keys.node.hex(),
+            readings=self._publisher.stored,
+            readings_per_second=self._readings_per_second,
+            rejected=self._publisher.rejected + counters.rejected,
+            anchored=self._anchoring.anchored,
+            pending_transactions=len(self._store.pending_transactions()),
+            connections=counters.connections,
+            devices=self._publisher.availability,
+            problems=tuple(filter(None, (self._devices.problem, self._anchoring.problem))),
+        )
+
+    async def _prune(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_INTERVAL_S)
+            if self._clock.is_synchronised():
+                await self._store.prune(self._clock.now_ms())
+
+    async def _announce(self) -> None:
+        """Announce by mDNS; without a usable network the gateway works unannounced."""
+        discovery = self._settings.discovery
+        if not discovery.enabled:
+            return
+        announcement = Announcement(
+            name=self._settings.name,
+            node_id=self._keys.node,
+            chain_id=self._chain_id,
+            role="agent",
+            version=importlib.metadata.version("smartshare-gateway"),
+            mqtt_port=self._broker.port,
+        )
+        try:
+            async with announce(announcement, discovery.interfaces or None) as announcer:
+                while True:
+                    await announcer.update_height(await self._ask_height())
+                    await asyncio.sleep(ANNOUNCE_INTERVAL_S)
+        except GatewayError as error:
+            logger.warning("not announced by mDNS: %s", error)
+
+    async def _ask_height(self) -> int:
+        try:
+            return (await self._ledger.call("status", {}, StatusReply)).height
+        except MessagingError:
+            return 0  # the ledger is starting or away: the height is a hint, not a promise

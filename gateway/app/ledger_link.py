@@ -1,0 +1,71 @@
+"""The gateway's line to the ledger process: typed requests over its own broker."""
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from gateway.broker.broker import EmbeddedBroker
+from gateway.errors import MessagingError
+from gateway.model import topics
+
+REPLY_TIMEOUT_S = 10.0  # a ledger that is catching up may be slow; one that is gone never answers
+T = TypeVar("T")
+
+
+class LedgerLink:
+    """Sends requests to the ledger and waits for their answers."""
+
+    def __init__(self, broker: EmbeddedBroker, gateway: str) -> None:
+        self._broker = broker
+        self._gateway = gateway
+        self._numbers = itertools.count(1)
+        self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self.block_final = asyncio.Event()
+        broker.add_listener(topics.response(gateway, "ledger", "+"), self._take_response)
+        broker.add_listener(topics.ledger_block(gateway), self._take_block)
+
+    async def call(self, verb: str, body: Mapping[str, object], reply: type[T]) -> T:
+        """Return the ledger's answer; raises `MessagingError` with one line."""
+        number = f"gateway-{next(self._numbers)}"
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        payload = msgspec.json.encode({"transaction": number, **body})
+        try:
+            self._broker.publish(topics.request(self._gateway, "ledger", verb), payload)
+            async with asyncio.timeout(REPLY_TIMEOUT_S):
+                answer = await future
+        except TimeoutError:
+            raise MessagingError(f"the ledger did not answer `{verb}`; is it running?") from None
+        finally:
+            self._waiting.pop(number, None)
+        return _read_answer(verb, answer, reply)
+
+    def _take_response(self, _topic: str, payload: bytes) -> None:
+        try:
+            number = msgspec.json.decode(payload, type=_Answer).transaction
+        except msgspec.DecodeError:
+            return  # not an answer to us; the sender is one of our own processes
+        future = self._waiting.get(number)
+        if future is not None and not future.done():
+            future.set_result(payload)
+
+    def _take_block(self, _topic: str, _payload: bytes) -> None:
+        self.block_final.set()
+
+
+class _Answer(msgspec.Struct):
+    transaction: str
+    error: str = ""
+
+
+def _read_answer(verb: str, payload: bytes, reply: type[T]) -> T:
+    try:
+        error = msgspec.json.decode(payload, type=_Answer).error
+        if error:
+            raise MessagingError(error)
+        return msgspec.json.decode(payload, type=reply)
+    except msgspec.DecodeError as problem:
+        raise MessagingError(f"the ledger's answer to `{verb}` is malformed: {problem}") from None

@@ -1,0 +1,114 @@
+"""`smartshare init`: a home folder with an identity, a chain of its own and commented settings."""
+
+import msgspec
+
+from gateway.app.credentials import CredentialFile
+from gateway.clock import Clock
+from gateway.errors import AgentError, SettingsError
+from gateway.messaging.service_login import LEDGER, OPERATOR, service_password_file
+from gateway.model import topics
+from gateway.settings import Home, write_atomic, write_private
+from gateway.smart_agent.keys import AgentKeys
+from gateway.smart_agent.messages import Bind, Refused
+from gateway.smart_agent.provision import create_agent, open_agent
+from gateway.smart_agent.unlock import find_unlock
+from ledger.codec import canonical
+from ledger.crypto import domains
+from ledger.params import HEARTBEAT_MS, SLOT_MS, SSP_BASE_UNITS
+from ledger.types.genesis import Allocation, Genesis, GenesisAgent
+from ledger.types.genesis_file import format_genesis
+
+WALLET_GENESIS_AMOUNT = 1_000_000 * SSP_BASE_UNITS  # what the founder of a network starts with
+METERING_GENESIS_AMOUNT = 10_000 * SSP_BASE_UNITS  # pays the anchors' fees for years
+
+_SETTINGS_TEMPLATE = """\
+# Smartshare gateway settings. Delete a line to return to its default.
+
+name = "{name}"              # in topics, discovery and logs
+
+[broker]
+listen = "{listen}"   # "0.0.0.0:1883" to serve devices on the network
+
+[anchoring]                # a batch of readings is anchored at whichever comes first
+readings_max = 1000
+age_max_ms = 10000
+
+[discovery]
+enabled = true             # announce this gateway by mDNS as _smartshare._tcp
+interfaces = []            # addresses to announce on; empty: all but loopback
+"""
+
+_DEVICES_TEMPLATE = """\
+# The devices of this gateway. Add one with `smartshare device add`, or by hand:
+#
+# [devices.main-meter]
+# profile = "eastron-sdm630"
+# address = "modbus-tcp://192.168.1.50:502?unit=1"
+# interval_ms = 1000
+#
+# The running gateway notices a change of this file by itself.
+"""
+
+
+class NetworkOptions(msgspec.Struct, frozen=True):
+    """What a new network starts with besides this node's own allocations."""
+
+    slot_ms: int = SLOT_MS
+    heartbeat_ms: int = HEARTBEAT_MS
+    allocations: tuple[Allocation, ...] = ()
+
+
+def initialise(
+    home: Home,
+    name: str,
+    clock: Clock,
+    *,
+    listen: str = "127.0.0.1:1883",
+    network: NetworkOptions | None = None,
+) -> AgentKeys:
+    """Create a home folder and a network of one node. Raises `SettingsError` if one is there."""
+    if not topics.is_name(name):
+        raise SettingsError(f"name {name!r} cannot name a gateway: use {topics.NAME_RULE}")
+    if home.settings.exists() or home.genesis.exists():
+        raise SettingsError(f"{home.path} is a Smartshare home already; choose another folder")
+    try:
+        home.create()
+        genesis, keys = _create_identity(home, name, clock, network or NetworkOptions())
+        credentials = CredentialFile(home)
+        for service in (LEDGER, OPERATOR):
+            password = credentials.set_new_password(service)
+            write_private(service_password_file(home, service), password.encode())
+        write_atomic(home.genesis, format_genesis(genesis).encode())
+        write_atomic(home.devices, _DEVICES_TEMPLATE.encode())
+        # The settings come last: a home without them is not one, so an interrupted start shows.
+        settings = _SETTINGS_TEMPLATE.format(name=name, listen=listen)
+        write_atomic(home.settings, settings.encode())
+    except OSError as error:
+        raise SettingsError(f"{home.path}: cannot be created: {error.strerror}") from None
+    return keys
+
+
+def _create_identity(
+    home: Home, name: str, clock: Clock, network: NetworkOptions
+) -> tuple[Genesis, AgentKeys]:
+    unlock = find_unlock(home.agent)
+    keys = create_agent(home.agent, unlock)
+    genesis = Genesis(
+        version=1,
+        name=name,
+        time_ms=clock.now_ms(),
+        slot_ms=network.slot_ms,
+        heartbeat_ms=network.heartbeat_ms,
+        agents=(GenesisAgent(keys.node, keys.consensus, keys.metering),),
+        allocations=(
+            Allocation(keys.wallet, WALLET_GENESIS_AMOUNT),
+            Allocation(keys.metering, METERING_GENESIS_AMOUNT),
+            *network.allocations,
+        ),
+    )
+    chain_id = domains.chain_id(canonical.encode(genesis))
+    with open_agent(home.agent, unlock) as agent:
+        answer = agent.handle(Bind(chain_id))
+    if isinstance(answer, Refused):
+        raise AgentError(f"the SmartAgent cannot be bound to the new chain: {answer}")
+    return genesis, keys

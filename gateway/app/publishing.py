@@ -1,0 +1,71 @@
+"""Stored readings go back out: retained `state` and `availability`, and counts for the health.
+
+A device's newest reading is published a few times a second at most, however fast it measures.
+"""
+
+import asyncio
+
+from gateway.broker.broker import EmbeddedBroker
+from gateway.errors import Rejected
+from gateway.model import topics
+from gateway.model.observation import Observation, StoredReading
+from gateway.pipeline.normalise import format_state
+from gateway.ports import StoreDone
+from gateway.readings.store import ReadingsStore
+
+PUBLISH_INTERVAL_S = 0.25  # what a person sees as live
+
+
+class ReadingPublisher:
+    """An `ObservationSink` before the store that sees what was stored."""
+
+    def __init__(self, store: ReadingsStore, gateway: str) -> None:
+        self._store = store
+        self._gateway = gateway
+        self._newest: dict[str, StoredReading] = {}
+        self._available: dict[str, bool] = {}
+        self._availability_changed: set[str] = set()
+        self.stored = 0
+        self.rejected = 0
+
+    def submit(self, observation: Observation, done: StoreDone) -> None:
+        """Store an observation and remember it for publication."""
+
+        def stored(result: StoredReading | Rejected) -> None:
+            if isinstance(result, StoredReading):
+                self.stored += 1
+                self._newest[result.device] = result
+                self.set_available(result.device, is_available=True)
+            else:
+                self.rejected += 1
+            done(result)
+
+        self._store.submit(observation, stored)
+
+    def set_available(self, device: str, *, is_available: bool) -> None:
+        """Note that a device answers, or does not."""
+        if self._available.get(device) is not is_available:
+            self._available[device] = is_available
+            self._availability_changed.add(device)
+
+    @property
+    def availability(self) -> dict[str, str]:
+        """Device name to `online` or `offline`, for those heard of since the start."""
+        return {name: _word(is_on) for name, is_on in self._available.items()}
+
+    async def run(self, broker: EmbeddedBroker) -> None:
+        """Publish until cancelled."""
+        while True:
+            await asyncio.sleep(PUBLISH_INTERVAL_S)
+            newest, self._newest = self._newest, {}
+            for device, stored in newest.items():
+                topic = topics.device(self._gateway, device, "state")
+                broker.publish(topic, format_state(stored.reading), retain=True)
+            changed, self._availability_changed = self._availability_changed, set()
+            for device in changed:
+                topic = topics.device(self._gateway, device, "availability")
+                broker.publish(topic, _word(self._available[device]).encode(), retain=True)
+
+
+def _word(is_available: bool) -> str:
+    return "online" if is_available else "offline"

@@ -1,0 +1,166 @@
+"""Feeds contract sessions: readings that are final on the chain are recorded with their proofs.
+
+Where a session stands is asked from the contract itself after each start, and the contract ignores
+readings that it has seen, so a crash at any point neither skips nor doubles a reading.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from edge_contracts.values import decode_value, encode_value
+from gateway.app.ledger_link import LedgerLink
+from gateway.app.registry import SessionBinding
+from gateway.app.transactions import TransactionAuthor
+from gateway.clock import Clock
+from gateway.model.ledger_api import QueryReply
+from gateway.pipeline.batch import build_batch, proof_for
+from gateway.pipeline.selection import select_for_session
+from gateway.readings.records import SettlementStatus
+from gateway.readings.store import ReadingsStore
+from ledger.codec import canonical
+from ledger.params import CONTRACT_ARGS_BYTES_MAX, CONTRACT_CALL_GAS_MAX
+from ledger.types.transaction import CallContract
+
+logger = logging.getLogger(__name__)
+
+PURPOSE_RECORD = "record"
+PROOFS_BYTES_MAX = CONTRACT_ARGS_BYTES_MAX * 3 // 4  # room for the session's name and framing
+PROOFS_MAX = 48  # bounds the gas of one call
+ASK_AGAIN_NS = 5_000_000_000  # a session that is paused may be resumed by its parties
+
+
+@dataclass
+class _Feed:
+    """A bound session: the newest reading that is recorded or on its way."""
+
+    device: str
+    binding: SessionBinding
+    sequence: int
+    time_ms: int
+
+
+class SessionRecorder:
+    """Keeps each bound session up to date with its device's final readings."""
+
+    def __init__(
+        self, store: ReadingsStore, author: TransactionAuthor, ledger: LedgerLink, clock: Clock
+    ) -> None:
+        self._clock = clock
+        self._ask_again_ns: dict[tuple[str, SessionBinding], int] = {}
+        self._store = store
+        self._author = author
+        self._ledger = ledger
+        self._bindings: tuple[tuple[str, SessionBinding], ...] = ()
+        self._feeds: dict[tuple[str, SessionBinding], _Feed | None] = {}
+        self._calls: dict[bytes, tuple[str, SessionBinding]] = {}
+
+    def bind(self, bindings: Sequence[tuple[str, SessionBinding]]) -> None:
+        """Feed exactly these (device, session) pairs from now on."""
+        self._bindings = tuple(bindings)
+        self.forget()
+
+    def forget(self) -> None:
+        """Ask the contracts again where their sessions stand."""
+        self._feeds.clear()
+        self._ask_again_ns.clear()
+
+    def transaction_settled(self, transaction_id: bytes, failure: str) -> None:
+        """Ask again where a session stands when a call for it failed: it may be paused or over."""
+        key = self._calls.pop(transaction_id, None)
+        if key is not None and failure:
+            logger.warning("session %s of %s: %s", key[1].session, key[0], failure)
+            self._feeds[key] = None
+            self._ask_again_ns[key] = self._clock.monotonic_ns() + ASK_AGAIN_NS
+
+    async def round(self, pending_max: int) -> None:
+        """Record what has become final since the last round; raises `MessagingError`."""
+        for key in self._bindings:
+            feed = await self._find_feed(key)
+            if feed is None:
+                continue
+            while len(self._store.pending_transactions()) < pending_max:
+                if not await self._advance(feed):
+                    break
+
+    async def _find_feed(self, key: tuple[str, SessionBinding]) -> _Feed | None:
+        is_asking_due = self._ask_again_ns.get(key, 0) <= self._clock.monotonic_ns()
+        if self._feeds.get(key) is None and is_asking_due:
+            self._feeds[key] = await self._ask_feed(*key)
+            self._ask_again_ns[key] = self._clock.monotonic_ns() + ASK_AGAIN_NS
+        return self._feeds.get(key)
+
+    async def _ask_feed(self, device: str, binding: SessionBinding) -> _Feed | None:
+        """Return where the session stands on the chain; None when it takes no readings now."""
+        reply = await self._ledger.call(
+            "query",
+            {
+                "contract": binding.contract.hex(),
+                "method": "session",
+                "args": encode_value({"session": binding.session}).hex(),
+            },
+            QueryReply,
+        )
+        if not reply.ok:
+            logger.warning("session %s of %s: %s", binding.session, device, reply.error)
+            return None
+        session = decode_value(bytes.fromhex(reply.result))
+        if not isinstance(session, dict) or session.get("state") != "open":
+            return None
+        sequence, time_ms = _number(session, "sequence"), _number(session, "time_ms")
+        newest = self._store.newest_batch(device)
+        if sequence == 0 and newest is not None:
+            sequence = newest.last - 1  # a new session starts from the newest anchored reading
+        return _Feed(device, binding, sequence, time_ms)
+
+    async def _advance(self, feed: _Feed) -> bool:
+        """Record the next batch if it is final; tell whether there may be more."""
+        record = self._store.batch_containing(feed.device, feed.sequence + 1)
+        if record is None or record.status is not SettlementStatus.FINAL:
+            return False
+        stored = self._store.range(record.device, record.first, record.count)
+        if len(stored) != record.count:
+            logger.warning("%s: readings up to %d are pruned", feed.device, record.last)
+            feed.sequence = record.last
+            return True
+        batch = build_batch(record.device_id, record.profile_hash, stored)
+        chosen = select_for_session(
+            [one.reading for one in stored],
+            feed.sequence,
+            feed.time_ms,
+            feed.binding.record_every_ms,
+        )
+        proofs = [canonical.encode(proof_for(batch, reading.sequence)) for reading in chosen]
+        for group in _split(proofs):
+            await self._call(feed, group)
+        feed.sequence, feed.time_ms = record.last, chosen[-1].gateway_time_ms
+        return True
+
+    async def _call(self, feed: _Feed, proofs: list[bytes]) -> None:
+        body = CallContract(
+            contract=feed.binding.contract,
+            method="record",
+            args=encode_value({"session": feed.binding.session, "proofs": list(proofs)}),
+            deposit=0,
+            gas_limit=CONTRACT_CALL_GAS_MAX,
+        )
+        entry = await self._author.issue(body, PURPOSE_RECORD)
+        self._calls[entry.transaction_id] = (feed.device, feed.binding)
+
+
+def _split(proofs: list[bytes]) -> Iterator[list[bytes]]:
+    """Yield the proofs in groups that fit one call each."""
+    group: list[bytes] = []
+    size = 0
+    for proof in proofs:
+        if group and (len(group) == PROOFS_MAX or size + len(proof) > PROOFS_BYTES_MAX):
+            yield group
+            group, size = [], 0
+        group.append(proof)
+        size += len(proof)
+    yield group
+
+
+def _number(session: Mapping[str, object], name: str) -> int:
+    value = session.get(name)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,120 @@
+"""`wallet` and `chain`: the node's money, and the chain as its own ledger tells it."""
+
+import argparse
+
+from gateway.app.amounts import format_ssp, parse_ssp
+from gateway.app.operator import Operator, WalletAccount, check_applied
+from gateway.cli.output import emit, home_of, table
+from gateway.errors import SettingsError
+from gateway.model.ledger_api import AccountReply, BlockReply, StatusReply, TransactionReply
+from ledger.codec.text import format_address, parse_address
+from ledger.types.time_text import format_time_ms
+from ledger.types.transaction import Transfer
+
+BLOCKS_MAX = 200  # one request a block
+
+
+def wallet_show(options: argparse.Namespace) -> int:
+    """Print the wallet's address and balance."""
+    home = home_of(options)
+    with Operator(home) as operator:
+        wallet = WalletAccount(home, operator).keys.wallet
+        account = operator.ask("account", {"address": wallet.hex()}, AccountReply)
+    emit(
+        options,
+        {
+            "address": format_address(wallet),
+            "balance": format_ssp(account.balance),
+            "nonce": account.nonce,
+        },
+        f"{format_address(wallet)}\n{format_ssp(account.balance)} SSP",
+    )
+    return 0
+
+
+def wallet_send(options: argparse.Namespace) -> int:
+    """Pay an address from the wallet and wait until the payment is final."""
+    home = home_of(options)
+    to, amount = parse_address(options.to), parse_ssp(options.amount)
+    if amount == 0:
+        raise SettingsError("amount 0: there is nothing to send")
+    with Operator(home) as operator:
+        transaction_id, _, _ = WalletAccount(home, operator).send(Transfer(to, amount))
+        reply = operator.wait_final(transaction_id)
+    check_applied(transaction_id, reply)
+    emit(
+        options,
+        {"id": transaction_id, "height": reply.height, "fee": format_ssp(reply.fee_paid)},
+        f"{format_ssp(amount)} SSP sent to {options.to}\n"
+        f"final in block {reply.height}, fee {format_ssp(reply.fee_paid)} SSP, id {transaction_id}",
+    )
+    return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    """Print height, finality and clock of the chain."""
+    with Operator(home_of(options)) as operator:
+        reply = operator.ask("status", {}, StatusReply)
+    emit(
+        options,
+        reply,
+        f"chain     {reply.chain_id}\n"
+        f"height    {reply.height}, {format_time_ms(reply.time_ms)}\n"
+        f"finality  {reply.finality_ms} ms after the block's time\n"
+        f"agents    {reply.agents}, epoch {reply.epoch}, slot {reply.slot} every {reply.slot_ms} ms\n"
+        f"waiting   {reply.pending} transactions\n"
+        f"clock     {reply.clock}",
+    )
+    return 0
+
+
+def blocks(options: argparse.Namespace) -> int:
+    """List the newest blocks."""
+    if not 1 <= options.last <= BLOCKS_MAX:
+        raise SettingsError(f"--last {options.last}: from 1 to {BLOCKS_MAX}")
+    with Operator(home_of(options)) as operator:
+        tip = operator.ask("status", {}, StatusReply).height
+        heights = range(tip, max(0, tip - options.last), -1)
+        found = [operator.ask("block", {"height": height}, BlockReply) for height in heights]
+    rows = [
+        (
+            str(one.height),
+            format_time_ms(one.time_ms),
+            str(one.slot),
+            str(len(one.transactions)),
+            one.hash[:16],
+        )
+        for one in found
+    ]
+    emit(options, found, table(("HEIGHT", "TIME", "SLOT", "TXS", "HASH"), rows))
+    return 0
+
+
+def block(options: argparse.Namespace) -> int:
+    """Print one block."""
+    with Operator(home_of(options)) as operator:
+        found = operator.ask("block", {"height": options.height}, BlockReply)
+    lines = [
+        f"block     {found.height}  {found.hash}",
+        f"parent    {found.parent_hash}",
+        f"time      {format_time_ms(found.time_ms)}, epoch {found.epoch}, slot {found.slot}",
+        f"proposer  {format_address(bytes.fromhex(found.proposer))}",
+        f"state     {found.state_root}",
+        f"final by  {found.signers} signatures",
+        *(f"  tx {one}" for one in found.transactions),
+    ]
+    emit(options, found, "\n".join(lines))
+    return 0
+
+
+def transaction(options: argparse.Namespace) -> int:
+    """Print where a transaction stands and what it did."""
+    with Operator(home_of(options)) as operator:
+        reply = operator.ask("transaction", {"id": options.id}, TransactionReply)
+    if reply.status != "final":
+        text = f"{options.id} is {reply.status}"
+    else:
+        result = "applied" if reply.applied else f"failed: {reply.reason}"
+        text = f"{options.id}\nblock {reply.height}, {result}, fee {format_ssp(reply.fee_paid)} SSP"
+    emit(options, reply, text)
+    return 0 if reply.status != "unknown" else 1

@@ -1,0 +1,115 @@
+"""`init`, `run`, `agent`, `gateway`, `ledger` and `demo`: a node and its processes."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from gateway.app.provision import initialise
+from gateway.cli.output import emit, home_of
+from gateway.clock import SystemClock
+from gateway.errors import SettingsError
+from gateway.sd_notify import Notifier
+from gateway.settings import Home, load_settings, parse_listen
+from gateway.smart_agent.provision import renew_guard
+from ledger.codec.text import format_address
+
+Service = Callable[[Home, Notifier, asyncio.Event], Awaitable[None]]
+
+
+def init(options: argparse.Namespace) -> int:
+    """Make a home folder with a new identity and a chain of its own."""
+    home = home_of(options)
+    parse_listen(options.listen)
+    keys = initialise(home, options.name, SystemClock(), listen=options.listen)
+    emit(
+        options,
+        {
+            "home": str(home.path),
+            "name": options.name,
+            "node": format_address(keys.node),
+            "wallet": format_address(keys.wallet),
+        },
+        f"{home.path} is ready.\n"
+        f"  node    {format_address(keys.node)}\n"
+        f"  wallet  {format_address(keys.wallet)}\n"
+        f"Start it with `smartshare run --home {home.path}`; add a device with "
+        f"`smartshare device add NAME --profile PROFILE --home {home.path}`.",
+    )
+    return 0
+
+
+def agent(options: argparse.Namespace) -> int:
+    """Run the SmartAgent until it is told to stop; or replace its lost guard record."""
+    from gateway.app.agent import run_agent  # noqa: PLC0415 - each process loads only its own parts
+
+    if options.new_guard is not None:
+        home = home_of(options)
+        epoch, slot = _parse_guard_position(options.new_guard)
+        renew_guard(home.agent, epoch, slot)
+        print(f"the sign guard of {home.agent} starts at epoch {epoch}, slot {slot}")
+        return 0
+    return _serve(home_of(options), run_agent)
+
+
+def gateway(options: argparse.Namespace) -> int:
+    """Run the gateway process until it is told to stop."""
+    from gateway.app.gateway import run_gateway  # noqa: PLC0415 - as above
+
+    return _serve(home_of(options), run_gateway)
+
+
+def ledger(options: argparse.Namespace) -> int:
+    """Run the ledger process until it is told to stop."""
+    from gateway.ledger_host.service import run_ledger  # noqa: PLC0415 - as above
+
+    return _serve(home_of(options), run_ledger)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run agent, gateway and ledger under one supervisor."""
+    from gateway.app.processes import run_all  # noqa: PLC0415 - as above
+
+    return _serve(home_of(options), run_all)
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Show the whole product with real processes on free ports."""
+    from gateway.demo.run import run_demo  # noqa: PLC0415 - as above
+
+    home: Path | None = options.home
+    return run_demo(home.resolve() if home is not None else None, once=options.once)
+
+
+def _parse_guard_position(text: str) -> tuple[int, int]:
+    epoch, _, slot = text.partition(":")
+    if not (epoch.isascii() and epoch.isdigit() and slot.isascii() and slot.isdigit()):
+        raise SettingsError(f"--new-guard {text!r}: write EPOCH:SLOT, for example 0:1200")
+    return int(epoch), int(slot)
+
+
+def _serve(home: Home, service: Service) -> int:
+    load_settings(home)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_until_signalled(home, service))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop  # noqa: PLC0415 - optional: faster, and correct without it
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+async def _until_signalled(home: Home, service: Service) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await service(home, Notifier(os.environ), stop)
+    sys.stdout.flush()
+    return 0

@@ -1,0 +1,186 @@
+"""The grammar of the command line. Each command names its handler as `module:function`.
+
+Handlers are imported only when their command runs, so that every command starts fast.
+"""
+
+import argparse
+from pathlib import Path
+from typing import NoReturn, TypeAlias
+
+PROGRAM = "smartshare"
+EPILOG = "Every command that prints data takes --json. Exit codes: 0 done, 1 failed, 2 wrong usage."
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that answers wrong usage with one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; try `{self.prog} --help`\n")
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"  # noqa: SLF001 - argparse has no public name
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = _Parser(
+        prog=PROGRAM,
+        description="What your devices measure becomes a record nobody can alter and a bill nobody "
+        "can dispute.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
+    _add_node_commands(commands)
+    _add_device_commands(commands)
+    _add_reading_commands(commands)
+    _add_contract_commands(commands)
+    _add_chain_commands(commands)
+    return parser
+
+
+def _command(commands: Commands, name: str, handler: str, summary: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def _group(commands: Commands, name: str, summary: str) -> Commands:
+    parser = commands.add_parser(name, help=summary, description=summary)
+    return parser.add_subparsers(metavar="COMMAND", required=True, dest=f"{name}_command")
+
+
+def _home(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument(
+        "--home", type=Path, metavar="DIR", help="the node's folder (or set SMARTSHARE_HOME)"
+    )
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    return parser
+
+
+def _add_node_commands(commands: Commands) -> None:
+    demo = _command(
+        commands, "demo", "gateway.cli.node:demo", "show the whole product on this machine"
+    )
+    _home(demo).add_argument("--once", action="store_true", help="run to the receipt and stop")
+    init = _command(
+        commands, "init", "gateway.cli.node:init", "make a home folder and its identity"
+    )
+    _home(init).add_argument("--name", default="gateway", help="the gateway's name in topics")
+    init.add_argument(
+        "--listen", default="127.0.0.1:1883", metavar="HOST:PORT", help="where devices connect"
+    )
+    init.add_argument(
+        "--new-network", action="store_true", required=True, help="found a chain with this node"
+    )
+    _json(init)
+    for name, summary in (
+        ("run", "run agent, gateway and ledger together"),
+        ("agent", "run the SmartAgent, which holds the keys"),
+        ("gateway", "run the broker, the connectors and the readings store"),
+        ("ledger", "run the chain node"),
+    ):
+        service = _home(_command(commands, name, f"gateway.cli.node:{name}", summary))
+        if name == "agent":
+            service.add_argument(
+                "--new-guard",
+                metavar="EPOCH:SLOT",
+                help="replace a lost guard record: this key never voted at or after EPOCH:SLOT",
+            )
+    _json(_home(_command(commands, "status", "gateway.cli.status:status", "show how it is doing")))
+    _json(_home(_command(commands, "doctor", "gateway.cli.status:doctor", "say what is wrong")))
+    discover = _command(
+        commands, "discover", "gateway.cli.status:discover", "find gateways on the network"
+    )
+    _json(discover).add_argument("--timeout", type=float, default=3.0, metavar="SECONDS")
+    discover.add_argument(
+        "--interface", action="append", default=[], metavar="ADDRESS", help="search only here"
+    )
+
+
+def _add_device_commands(commands: Commands) -> None:
+    device = _group(commands, "device", "add, list and remove devices")
+    add = _home(_command(device, "add", "gateway.cli.devices:add", "add a device"))
+    add.add_argument("name")
+    add.add_argument("--profile", required=True, help="see `smartshare profile list`")
+    add.add_argument("--address", help="for example modbus-tcp://192.168.1.50:502?unit=1")
+    add.add_argument("--interval-ms", type=int, default=1000, help="how often to poll")
+    _json(add)
+    _json(_home(_command(device, "list", "gateway.cli.devices:list_devices", "list the devices")))
+    remove = _home(_command(device, "remove", "gateway.cli.devices:remove", "remove a device"))
+    _json(remove).add_argument("name")
+    credential = _home(
+        _command(device, "credential", "gateway.cli.devices:credential", "make a new MQTT password")
+    )
+    _json(credential).add_argument("name")
+
+    profile = _group(commands, "profile", "list, show and check device profiles")
+    _json(_home(_command(profile, "list", "gateway.cli.profiles:list_profiles", "list them")))
+    show = _home(_command(profile, "show", "gateway.cli.profiles:show", "print what one measures"))
+    _json(show).add_argument("name")
+    check = _command(profile, "check", "gateway.cli.profiles:check", "check a profile file")
+    _json(check).add_argument("file", type=Path)
+    test = _command(profile, "test", "gateway.cli.profiles:test", "decode a profile's samples")
+    _json(test).add_argument("file", type=Path)
+
+
+def _add_reading_commands(commands: Commands) -> None:
+    readings = _home(
+        _command(commands, "readings", "gateway.cli.records:readings", "print stored readings")
+    )
+    _json(readings).add_argument("device")
+    readings.add_argument("--last", type=int, default=10, metavar="N")
+    receipt = _home(
+        _command(commands, "receipt", "gateway.cli.records:receipt", "write a reading's receipt")
+    )
+    receipt.add_argument("device")
+    receipt.add_argument("sequence", type=int, metavar="SEQ")
+    receipt.add_argument(
+        "--proof", action="store_true", help="print the proof that a contract's method takes"
+    )
+    receipt.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: print it")
+    verify = _command(commands, "verify", "gateway.cli.records:verify", "verify a receipt offline")
+    _json(verify).add_argument("file", type=Path)
+    verify.add_argument("--genesis", type=Path, required=True, metavar="FILE")
+
+
+def _add_contract_commands(commands: Commands) -> None:
+    contract = _group(commands, "contract", "check, test, deploy, call and query edge contracts")
+    for name, summary in (("check", "check a contract folder"), ("test", "run its test.lua")):
+        parser = _command(contract, name, f"gateway.cli.contracts:{name}", summary)
+        _json(parser).add_argument("folder", help="a folder, or the name of a library contract")
+    deploy = _home(
+        _command(contract, "deploy", "gateway.cli.contracts:deploy", "create a contract")
+    )
+    deploy.add_argument("folder", help="a folder, or the name of a library contract")
+    _json(deploy).add_argument("--args", default="{}", help="JSON for its init method")
+    for name, summary in (("call", "call a method"), ("query", "ask without changing anything")):
+        parser = _home(_command(contract, name, f"gateway.cli.contracts:{name}", summary))
+        parser.add_argument("contract", help="the contract's address")
+        parser.add_argument("method")
+        _json(parser).add_argument("--args", default="{}", help="JSON; 0x... is bytes")
+        if name == "call":
+            parser.add_argument("--deposit", default="0", metavar="SSP")
+
+
+def _add_chain_commands(commands: Commands) -> None:
+    wallet = _group(commands, "wallet", "show and send SSP")
+    _json(_home(_command(wallet, "show", "gateway.cli.chain:wallet_show", "print the balance")))
+    send = _home(_command(wallet, "send", "gateway.cli.chain:wallet_send", "pay an address"))
+    _json(send).add_argument("to", metavar="ADDRESS")
+    send.add_argument("amount", metavar="SSP")
+
+    chain = _group(commands, "chain", "look at the chain")
+    _json(_home(_command(chain, "status", "gateway.cli.chain:status", "height and finality")))
+    blocks = _home(_command(chain, "blocks", "gateway.cli.chain:blocks", "list the newest blocks"))
+    _json(blocks).add_argument("--last", type=int, default=10, metavar="N")
+    block = _home(_command(chain, "block", "gateway.cli.chain:block", "print one block"))
+    _json(block).add_argument("height", type=int)
+    transaction = _home(
+        _command(chain, "tx", "gateway.cli.chain:transaction", "find a transaction")
+    )
+    _json(transaction).add_argument("id")

@@ -1,0 +1,126 @@
+"""`status`, `doctor` and `discover`: how this node does, what is wrong with it, who else is there."""
+
+import argparse
+import asyncio
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.app.operator import Operator
+from gateway.app.registry import load_devices
+from gateway.cli.output import emit, home_of, table
+from gateway.clock import SystemClock
+from gateway.discovery.mdns import discover as discover_gateways
+from gateway.errors import GatewayError
+from gateway.health import Health
+from gateway.ledger_host.genesis import load_genesis
+from gateway.model.ledger_api import StatusReply
+from gateway.profiles.library import ProfileLibrary
+from gateway.readings.queries import ReadingsReader
+from gateway.settings import Home, load_settings
+from gateway.smart_agent.client import AgentClient
+from ledger.errors import LedgerError
+
+FREE_BYTES_MIN = 200 * 1024 * 1024  # below this a full disk is hours away
+
+
+def status(options: argparse.Namespace) -> int:
+    """Print the health of gateway and ledger; exit 1 when there is a problem."""
+    with Operator(home_of(options)) as operator:
+        health = operator.ask_gateway("health", {}, Health)
+        chain = operator.ask("status", {}, StatusReply)
+    devices = "  ".join(f"{name} {state}" for name, state in sorted(health.devices.items()))
+    lines = [
+        f"gateway   {health.name}, version {health.version}",
+        f"readings  {health.readings} stored since the start, {health.readings_per_second}/s, "
+        f"{health.rejected} rejected",
+        f"anchored  {health.anchored} readings since the start, "
+        f"{health.pending_transactions} transactions on their way",
+        f"devices   {devices or 'none heard of yet'}",
+        f"chain     block {chain.height}, finality {chain.finality_ms} ms, clock {chain.clock}",
+        *(f"PROBLEM   {problem}" for problem in health.problems),
+    ]
+    emit(options, {"gateway": health, "chain": chain}, "\n".join(lines))
+    return 1 if health.problems else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One thing the doctor looked at; `problem` is empty, or one line with what to do."""
+
+    name: str
+    problem: str
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Look at everything a node needs; exit 1 when something needs mending."""
+    home = home_of(options)
+    checks = [
+        _check("settings", lambda: load_settings(home)),
+        _check("genesis", lambda: load_genesis(home)),
+        _check("devices and profiles", lambda: _check_devices(home)),
+        _check("disk", lambda: _check_disk(home)),
+        _check("clock", _check_clock),
+        _check("SmartAgent", lambda: AgentClient(home.agent_socket).describe()),
+        _check("readings store", lambda: ReadingsReader.open(home.readings).close()),
+        _check("gateway and ledger", lambda: _check_running(home)),
+    ]
+    rows = [("ok" if not check.problem else "MEND", check.name, check.problem) for check in checks]
+    data = [{"check": c.name, "ok": not c.problem, "problem": c.problem} for c in checks]
+    emit(options, data, table(("", "CHECK", ""), rows))
+    return 1 if any(check.problem for check in checks) else 0
+
+
+def _check(name: str, look: Callable[[], object]) -> _Check:
+    try:
+        look()
+    except (GatewayError, LedgerError) as error:
+        return _Check(name, str(error))
+    return _Check(name, "")
+
+
+def _check_devices(home: Home) -> None:
+    library = ProfileLibrary(home.profiles)
+    for entry in load_devices(home):
+        library.get(entry.config.profile)
+
+
+def _check_disk(home: Home) -> None:
+    free = shutil.disk_usage(home.path).free
+    if free < FREE_BYTES_MIN:
+        raise GatewayError(f"only {free // 1024**2} MiB free: make room before readings stop")
+
+
+def _check_clock() -> None:
+    if not SystemClock().is_synchronised():
+        raise GatewayError(
+            "not synchronised: readings are marked so; enable NTP (`timedatectl set-ntp true`)"
+        )
+
+
+def _check_running(home: Home) -> None:
+    with Operator(home, "smartshare-doctor") as operator:
+        health = operator.ask_gateway("health", {}, Health)
+        operator.ask("status", {}, StatusReply)
+    if health.problems:
+        raise GatewayError("; ".join(health.problems))
+
+
+def discover(options: argparse.Namespace) -> int:
+    """Find gateways by mDNS. What they announce is a hint, not a proof."""
+    found = asyncio.run(discover_gateways(options.timeout, options.interface or None))
+    rows = [
+        (
+            one.name,
+            ", ".join(one.addresses),
+            str(one.mqtt_port),
+            one.role,
+            one.version,
+            one.network,
+            str(one.height),
+        )
+        for one in found
+    ]
+    text = table(("NAME", "ADDRESS", "MQTT", "ROLE", "VERSION", "NETWORK", "HEIGHT"), rows)
+    emit(options, found, text if rows else "no gateways heard; is one running on this network?")
+    return 0

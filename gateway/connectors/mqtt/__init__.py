@@ -1,0 +1,1 @@
+"""Devices that publish by MQTT to the gateway's own broker."""

@@ -1,0 +1,1 @@
+"""Simulated devices: real protocols with invented households behind them."""

@@ -1,0 +1,162 @@
+"""The stage of the demonstration: a home folder, real processes, a meter.
+
+Everything listens on loopback and on free ports; everything ends with the demonstration.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from gateway.app.credentials import CredentialFile
+from gateway.app.gateway import build_clock
+from gateway.app.operator import Operator
+from gateway.app.provision import NetworkOptions, initialise
+from gateway.app.registry import add_device, load_devices
+from gateway.clock import Clock
+from gateway.demo.parties import CONSUMER_AMOUNT, make_consumer, save_consumer
+from gateway.errors import GatewayError, MessagingError, SettingsError
+from gateway.model.ledger_api import StatusReply
+from gateway.settings import Home, load_settings, write_atomic, write_private
+from gateway.supervision import tie_to
+from ledger.types.genesis import Allocation
+
+NAME = "demo"
+METER = "house-meter"
+METER_PROFILE = "eastron-sdm630"
+PLUG = "fridge-plug"
+PLUG_PROFILE = "shelly-plus-plug-s"
+SPEED = 3600  # an hour a second: a day in 24 seconds
+DAY_MS = 24 * 3_600_000
+METER_INTERVAL_MS = 100  # six minutes of the sped-up day
+SLOT_MS = 500  # a laboratory chain: twice a second instead of every three seconds
+HEARTBEAT_MS = 2_000
+ANCHOR_AGE_MS = 3_600_000  # in the sped-up time: a batch a second
+READY_TIMEOUT_S = 45.0  # a slow machine starts four interpreters; a hung one should be noticed
+STOP_TIMEOUT_S = 30.0
+POLL_INTERVAL_S = 0.2
+
+PLUG_PASSWORD_FILE = "demo-plug.password"  # noqa: S105 - a file's name
+MARKER_FILE = "demo.log"
+
+
+def prepare(home: Home, clock: Clock) -> None:
+    """Make the home of a demonstration, or take up one that an earlier demonstration made."""
+    if home.settings.exists():
+        if not (home.path / MARKER_FILE).exists():
+            raise SettingsError(
+                f"{home.path} is the home of a real node; give the demonstration another folder"
+            )
+        return
+    consumer = make_consumer()
+    port, meter_port = find_free_port(), find_free_port()
+    network = NetworkOptions(
+        slot_ms=SLOT_MS,
+        heartbeat_ms=HEARTBEAT_MS,
+        allocations=(Allocation(consumer.address, CONSUMER_AMOUNT),),
+    )
+    initialise(home, NAME, clock, listen=f"127.0.0.1:{port}", network=network)
+    save_consumer(home.path, consumer)
+    settings = (
+        home.settings.read_text()
+        .replace("age_max_ms = 10000", f"age_max_ms = {ANCHOR_AGE_MS}")
+        .replace("interfaces = []", 'interfaces = ["127.0.0.1"]')
+    )
+    # The sped-up time starts next midnight: a session bills no reading from before its opening.
+    now_ms = clock.now_ms()
+    settings += (
+        "\n[simulation]             # the demonstration's day is sped up\n"
+        f"start_ms = {(now_ms // DAY_MS + 1) * DAY_MS}\norigin_ms = {now_ms}\nfactor = {SPEED}\n"
+    )
+    write_atomic(home.settings, settings.encode())
+    address = f"modbus-tcp://127.0.0.1:{meter_port}?unit=1"
+    add_device(home, METER, METER_PROFILE, address, METER_INTERVAL_MS)
+    add_device(home, PLUG, PLUG_PROFILE, None, 1000)
+    password = CredentialFile(home).set_new_password(PLUG)
+    write_private(home.path / PLUG_PASSWORD_FILE, password.encode())
+    (home.path / MARKER_FILE).touch()
+
+
+def find_free_port() -> int:
+    """Return a port of the loopback interface that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Stage:
+    """The processes of the demonstration, as a context manager; they end with the block."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._log = home.path / MARKER_FILE
+        self._clock = build_clock(load_settings(home))
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        self._start(
+            "-m",
+            "gateway.connectors.simulated.modbus_server",
+            *("--profile", METER_PROFILE, "--port", str(self._meter_port())),
+            *("--speed", str(SPEED), "--start-ms", str(self._clock.now_ms()), "--seed", "1"),
+        )
+        self._start("-m", "gateway.cli.main", "run", "--home", str(self._home.path))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in reversed(self._processes):
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def connect(self) -> Operator:
+        """Return a connection to the node once it answers; raises `GatewayError` if it does not."""
+        deadline = time.perf_counter() + READY_TIMEOUT_S
+        while True:
+            operator = Operator(self._home, "smartshare-demo")
+            try:
+                operator.__enter__()
+            except MessagingError as error:
+                problem = error
+            else:
+                try:
+                    operator.ask("status", {}, StatusReply)
+                except MessagingError as error:
+                    problem = error
+                    operator.__exit__(None, None, None)
+                else:
+                    return operator
+            ended = [process for process in self._processes if process.poll() is not None]
+            if ended or time.perf_counter() > deadline:
+                raise GatewayError(f"the node did not start: {problem}; {self._log} says why")
+            time.sleep(POLL_INTERVAL_S)
+
+    def _start(self, *arguments: str) -> None:
+        parent = os.getpid()
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+                (sys.executable, *arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=lambda: tie_to(parent),  # noqa: PLW1509 - no other thread runs yet
+            )
+        self._processes.append(process)
+
+    def _meter_port(self) -> int:
+        meter = next(e.config for e in load_devices(self._home) if e.config.name == METER)
+        assert meter.address is not None, "the demonstration's meter has an address"
+        return meter.address.port

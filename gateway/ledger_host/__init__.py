@@ -1,0 +1,1 @@
+"""The ledger process: a chain node that answers requests over the gateway's broker."""

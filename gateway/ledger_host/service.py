@@ -1,0 +1,80 @@
+"""The ledger process, put together: node, contract workers, SmartAgent, requests over MQTT."""
+
+import asyncio
+import logging
+
+import msgspec
+
+from edge_contracts.executor import WorkerExecutor
+from gateway.clock import Clock, SystemClock
+from gateway.ledger_host.genesis import load_genesis
+from gateway.ledger_host.handlers import LedgerHandlers
+from gateway.messaging.server import RpcServer
+from gateway.messaging.service_login import LEDGER, service_login
+from gateway.model import topics
+from gateway.sd_notify import Notifier, run_watchdog
+from gateway.settings import Home, Settings, load_settings
+from gateway.smart_agent.client import AgentClient, AgentVoteSigner
+from gateway.smart_agent.waiting import wait_for_agent
+from ledger.node.node import LedgerNode
+from ledger.node.views import FinalBlock
+
+logger = logging.getLogger(__name__)
+
+
+async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> None:
+    """Run until `stop` is set; raises `LedgerError` when nothing safe is left to do."""
+    settings = load_settings(home)
+    genesis = load_genesis(home)
+    agent = AgentClient(home.agent_socket)
+    if await wait_for_agent(agent, notifier.status, stop) is None:
+        return
+    with WorkerExecutor(SystemClock()) as executor:
+        node = await asyncio.to_thread(
+            LedgerNode.open, home.chain, genesis, executor, SystemClock(), AgentVoteSigner(agent)
+        )
+        try:
+            await _Service(home, settings, node).run(notifier, stop)
+        finally:
+            node.close()
+            agent.close()
+
+
+class _Service:
+    """A running node, its requests and its announcements."""
+
+    def __init__(self, home: Home, settings: Settings, node: LedgerNode) -> None:
+        self._node = node
+        self._clock: Clock = SystemClock()
+        self._topic = topics.ledger_block(settings.name)
+        self._handlers = LedgerHandlers(node, asyncio.get_running_loop())
+        login = service_login(home, settings, LEDGER, "ledger")
+        self._server = RpcServer(login, "ledger", self._handlers.table())
+
+    async def run(self, notifier: Notifier, stop: asyncio.Event) -> None:
+        self._server.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._node.run(self._announce)),
+                    group.create_task(run_watchdog(notifier, lambda: True)),
+                ]
+                height = self._node.status().height
+                notifier.ready(f"at block {height}")
+                logger.info("ledger runs from block %d", height)
+                await stop.wait()
+                notifier.stopping()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await asyncio.to_thread(self._server.stop)
+
+    def _announce(self, block: FinalBlock) -> None:
+        self._handlers.finality_ms = max(0, self._clock.now_ms() - block.header.time_ms)
+        message = {
+            "height": block.header.height,
+            "hash": block.hash.hex(),
+            "time_ms": block.header.time_ms,
+            "transactions": len(block.transactions),
+        }
+        self._server.publish(self._topic, msgspec.json.encode(message), retain=True)

@@ -1,0 +1,1 @@
+"""Device profiles: YAML that says what a device's registers, messages or frames mean. No code in them."""

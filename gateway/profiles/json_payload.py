@@ -1,0 +1,169 @@
+"""JSON messages of devices to exact quantities.
+
+Strict where JSON is loose: UTF-8 only, no NaN or Infinity, no key twice, bounded size and nesting.
+Numbers never pass through a float.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import NoReturn, TypeAlias
+
+from gateway.errors import Rejected, RejectReason
+from gateway.model import topics
+from gateway.profiles.profile import DEVICE_PLACEHOLDER, Profile
+from gateway.profiles.rounding import Rounder, round_decimal
+from ledger.types.reading import Quantity
+
+PAYLOAD_BYTES_MAX = 64 * 1024
+CONTAINERS_MAX = 256  # bounds nesting far below Python's recursion limit
+SOURCE_TIME_MAX_MS = 253_402_300_799_999  # the end of the year 9999
+_TIME_CHARACTERS_MAX = 40
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Json: TypeAlias = "None | bool | str | int | Decimal | list[Json] | dict[str, Json]"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a message says; `source_time_ms` is the device's own clock where it has one."""
+
+    quantities: tuple[Quantity, ...]
+    source_time_ms: int | None = None
+
+
+class _NotJson(ValueError):
+    """Text that the JSON grammar here does not allow; the text says why."""
+
+
+def _reject_constant(text: str) -> NoReturn:
+    raise _NotJson(f"{text} is not a number")
+
+
+def _build_object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        raise _NotJson("a key appears twice")
+    return data
+
+
+_parser = json.JSONDecoder(
+    parse_float=Decimal, parse_constant=_reject_constant, object_pairs_hook=_build_object
+)
+
+
+def parse_object(payload: bytes) -> dict[str, Json] | Rejected:
+    """Return the JSON object in `payload` with exact numbers, or say what is wrong with it."""
+    if len(payload) > PAYLOAD_BYTES_MAX:
+        return Rejected(RejectReason.TOO_LARGE, f"payload: larger than {PAYLOAD_BYTES_MAX} bytes")
+    if payload.count(b"{") + payload.count(b"[") > CONTAINERS_MAX:
+        return _malformed(f"more than {CONTAINERS_MAX} objects and lists")
+    try:
+        data: Json = _parser.decode(payload.decode())
+    except UnicodeDecodeError:
+        return _malformed("not UTF-8")
+    except (ValueError, RecursionError) as error:
+        return _malformed(f"not JSON: {str(error)[:120]}")
+    return data if isinstance(data, dict) else _malformed("not a JSON object")
+
+
+def _malformed(what: str) -> Rejected:
+    return Rejected(RejectReason.MALFORMED, f"payload: {what}")
+
+
+class JsonDecoder:
+    """Decodes the messages of one device; made once per device, so that decoding is short."""
+
+    def __init__(self, profile: Profile, device: str) -> None:
+        assert profile.mqtt is not None, f"{profile.name} is not an MQTT profile"
+        self._ignored = {_fill(topic, device) for topic in profile.mqtt.ignored_topics}
+        self._known = {_fill(topic, device) for topic in profile.mqtt.topics}
+        self._up_filter = topics.device("+", device, "up")
+        self._fields = tuple(
+            (one.json, tuple(one.json.split(".")), Rounder.of(one))
+            for one in profile.mqtt.quantities
+        )
+        self._time_path = profile.mqtt.time
+
+    def decode(self, topic: str, payload: bytes) -> Decoded | Rejected | None:
+        """Return what a message says; None for a known topic without readings."""
+        if topic not in self._known:
+            if topic in self._ignored:
+                return None
+            if not topics.matches(self._up_filter, topic):
+                return Rejected(RejectReason.UNKNOWN_TOPIC, f"{topic}: not in the device's profile")
+        data = parse_object(payload)
+        if isinstance(data, Rejected):
+            return data
+        quantities = self._read(data)
+        if isinstance(quantities, Rejected):
+            return quantities
+        time_ms = self._read_time(data)
+        if isinstance(time_ms, Rejected):
+            return time_ms
+        return Decoded(quantities, time_ms)
+
+    def _read(self, data: dict[str, Json]) -> tuple[Quantity, ...] | Rejected:
+        quantities = []
+        is_empty = True
+        for path, keys, rounder in self._fields:
+            value = _find(data, keys)
+            if value is None:
+                quantities.append(rounder.quantity(None))
+                continue
+            if isinstance(value, Decimal):
+                quantities.append(rounder.from_decimal(value))
+            elif isinstance(value, int) and not isinstance(value, bool):
+                quantities.append(rounder.from_decimal(Decimal(value)))
+            else:
+                return _malformed(f"{path} is not a number")
+            is_empty = False
+        if is_empty:
+            wanted = ", ".join(path for path, _, _ in self._fields)
+            return Rejected(RejectReason.NO_QUANTITIES, f"payload: none of {wanted[:120]}")
+        return tuple(quantities)
+
+    def _read_time(self, data: dict[str, Json]) -> int | Rejected | None:
+        if self._time_path is None:
+            return None
+        value = _find(data, tuple(self._time_path.split(".")))
+        if isinstance(value, str):
+            return _parse_time_text(value, self._time_path)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            return _malformed(f"{self._time_path} is neither Unix seconds nor ISO 8601 text")
+        time_ms = round_decimal(Decimal(value), 3)
+        return time_ms if time_ms is not None and 0 < time_ms <= SOURCE_TIME_MAX_MS else None
+
+
+def decode_json(
+    profile: Profile, device: str, topic: str, payload: bytes
+) -> Decoded | Rejected | None:
+    """Decode a single message; who decodes many keeps a `JsonDecoder` per device."""
+    return JsonDecoder(profile, device).decode(topic, payload)
+
+
+def _fill(topic: str, device: str) -> str:
+    return topic.replace(DEVICE_PLACEHOLDER, device)
+
+
+def _find(data: Json, keys: tuple[str, ...]) -> Json:
+    """Return the value under nested keys; None where there is none."""
+    for key in keys:
+        if not isinstance(data, dict):
+            return None
+        data = data.get(key)
+    return data
+
+
+def _parse_time_text(text: str, path: str) -> int | Rejected | None:
+    """Return the Unix ms of ISO 8601 text; None without an offset: whose local time is unknown."""
+    try:
+        moment = datetime.fromisoformat(text[:_TIME_CHARACTERS_MAX])
+    except ValueError:
+        return _malformed(f"{path} is not ISO 8601 text such as 2026-01-31T12:00:00Z")
+    if moment.tzinfo is None or moment < _EPOCH:
+        return None
+    return (moment - _EPOCH) // timedelta(milliseconds=1)

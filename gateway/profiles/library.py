@@ -1,0 +1,35 @@
+"""The profiles that ship with the gateway, and the owner's own; an own one may not hide another."""
+
+import difflib
+from importlib import resources
+from pathlib import Path
+
+from gateway.errors import ProfileError
+from gateway.profiles.loading import load_profile
+from gateway.profiles.profile import Profile
+
+SHIPPED = Path(str(resources.files("device_profiles")))
+
+
+class ProfileLibrary:
+    """Finds profiles by name. Files are found when it is made, and read when one is asked for."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._files = {path.stem: path for path in sorted(SHIPPED.glob("*/*.yaml"))}
+        own = sorted(folder.glob("*.yaml")) if folder is not None else []
+        for path in own:
+            if path.stem in self._files:
+                raise ProfileError(f"{path}: {path.stem} ships with the gateway; rename your file")
+            self._files[path.stem] = path
+
+    def names(self) -> list[str]:
+        """Return the names of all profiles, sorted."""
+        return sorted(self._files)
+
+    def get(self, name: str) -> Profile:
+        """Return a profile; raise `ProfileError` for an unknown name or a malformed file."""
+        path = self._files.get(name)
+        if path is None:
+            near = difflib.get_close_matches(name, self.names(), 3, 0.4) or self.names()
+            raise ProfileError(f"no profile is called {name!r}; there is {', '.join(near)}")
+        return load_profile(path)
