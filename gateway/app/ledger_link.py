@@ -11,7 +11,7 @@ from gateway.broker.broker import EmbeddedBroker
 from gateway.errors import MessagingError
 from gateway.model import topics
 
-REPLY_TIMEOUT_S = 10.0  # a ledger that is catching up may be slow; one that is gone never answers
+REPLY_TIMEOUT_S = 3.0  # an answer takes milliseconds; a ledger that is away is asked again soon
 T = TypeVar("T")
 
 

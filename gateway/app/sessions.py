@@ -102,7 +102,7 @@ class SessionRecorder:
             QueryReply,
         )
         if not reply.ok:
-            logger.warning("session %s of %s: %s", binding.session, device, reply.error)
+            logger.warning("session %s of %s: %s", binding.session, device, reply.refusal)
             return None
         session = decode_value(bytes.fromhex(reply.result))
         if not isinstance(session, dict) or session.get("state") != "open":

@@ -26,7 +26,13 @@ from ledger.params import (
     TRANSACTION_FEE_MIN,
     TRANSACTION_FEE_PER_BYTE,
 )
-from ledger.types.transaction import Body, CallContract, SignedTransaction, Transaction
+from ledger.types.transaction import (
+    Body,
+    CallContract,
+    DeployContract,
+    SignedTransaction,
+    Transaction,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +46,7 @@ _decode_transaction = Decoder(Transaction).decode
 def offer_fee(body: Body, draft: Transaction) -> int:
     """Return a fee that surely covers the transaction; what is not used is given back."""
     size = len(canonical.encode(draft)) + ENVELOPE_BYTES + FEE_FIELD_BYTES
-    gas = body.gas_limit if isinstance(body, CallContract) else 0
+    gas = body.gas_limit if isinstance(body, CallContract | DeployContract) else 0
     return TRANSACTION_FEE_MIN + size * TRANSACTION_FEE_PER_BYTE + -(-gas // GAS_PER_FEE_UNIT)
 
 

@@ -165,7 +165,7 @@ def query(options: argparse.Namespace) -> int:
     with Operator(home_of(options)) as operator:
         reply = operator.ask("query", body, QueryReply)
     if not reply.ok:
-        raise GatewayError(f"{options.method}: {reply.error}")
+        raise GatewayError(f"{options.method}: {reply.refusal}")
     result = to_json(decode_value(bytes.fromhex(reply.result)))
     emit(options, result, _pretty(result))
     return 0

@@ -114,7 +114,10 @@ def _verified_text(result: VerifiedReading) -> str:
         f"by {format_address(result.metering_key)}",
         f"  final by  {len(result.signers)} of the agents in the genesis",
     ]
-    lines += [f"  {quantity.name:<28} {_in_words(quantity)}" for quantity in reading.quantities]
+    lines += [
+        f"  {quantity.name:<20} {_decimal(quantity) or '-':>14} {quantity.unit}"
+        for quantity in reading.quantities
+    ]
     return "\n".join(lines)
 
 

@@ -129,7 +129,7 @@ class Settlement:
         }
         reply = self.operator.ask("query", body, QueryReply)
         if not reply.ok:
-            raise GatewayError(f"the contract did not answer {method}: {reply.error}")
+            raise GatewayError(f"the contract did not answer {method}: {reply.refusal}")
         value = decode_value(bytes.fromhex(reply.result))
         assert isinstance(value, dict), "the contract's answers are tables"
         return value

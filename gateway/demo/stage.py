@@ -38,6 +38,7 @@ ANCHOR_AGE_MS = 3_600_000  # in the sped-up time: a batch a second
 READY_TIMEOUT_S = 45.0  # a slow machine starts four interpreters; a hung one should be noticed
 STOP_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.2
+ASK_TIMEOUT_S = 1.0  # while the processes start; a request before its service is lost
 
 PLUG_PASSWORD_FILE = "demo-plug.password"  # noqa: S105 - a file's name
 MARKER_FILE = "demo.log"
@@ -125,24 +126,21 @@ class Stage:
     def connect(self) -> Operator:
         """Return a connection to the node once it answers; raises `GatewayError` if it does not."""
         deadline = time.perf_counter() + READY_TIMEOUT_S
-        while True:
-            operator = Operator(self._home, "smartshare-demo")
-            try:
-                operator.__enter__()
-            except MessagingError as error:
-                problem = error
-            else:
-                try:
-                    operator.ask("status", {}, StatusReply)
-                except MessagingError as error:
-                    problem = error
-                    operator.__exit__(None, None, None)
-                else:
-                    return operator
+        while (problem := self._find_problem()) is not None:
             ended = [process for process in self._processes if process.poll() is not None]
             if ended or time.perf_counter() > deadline:
                 raise GatewayError(f"the node did not start: {problem}; {self._log} says why")
             time.sleep(POLL_INTERVAL_S)
+        return Operator(self._home, "smartshare-demo")
+
+    def _find_problem(self) -> str | None:
+        """Ask the ledger through the gateway; return what goes wrong, or None."""
+        try:
+            with Operator(self._home, "smartshare-demo", ASK_TIMEOUT_S) as operator:
+                operator.ask("status", {}, StatusReply)
+        except MessagingError as error:
+            return str(error)
+        return None
 
     def _start(self, *arguments: str) -> None:
         parent = os.getpid()

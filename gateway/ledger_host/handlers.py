@@ -168,9 +168,11 @@ class LedgerHandlers:
         contract = _bytes(request.contract, "contract")
         result = self._node.query(contract, request.method, _hex(request.args, "args"))
         if isinstance(result, Rejected):
-            return QueryReply(ok=False, error=str(result))
+            return QueryReply(ok=False, refusal=str(result))
         if result.status is not ExecutionStatus.OK:
-            return QueryReply(ok=False, error=f"{result.status.value}: {result.error}".rstrip(": "))
+            return QueryReply(
+                ok=False, refusal=f"{result.status.value}: {result.error}".rstrip(": ")
+            )
         return QueryReply(ok=True, result=result.result.hex())
 
 

@@ -104,8 +104,8 @@ class DeviceReply(msgspec.Struct, frozen=True):
 
 
 class QueryReply(msgspec.Struct, frozen=True):
-    """A query's result as the hexadecimal of canonical MessagePack, or why there is none."""
+    """A query's result as the hexadecimal of canonical MessagePack, or why the contract gave none."""
 
     ok: bool
     result: str = ""
-    error: str = ""
+    refusal: str = ""

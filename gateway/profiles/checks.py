@@ -34,13 +34,15 @@ def check_profile(profile: Profile) -> Iterator[Finding]:
 
 
 def _check_transport(profile: Profile) -> Iterator[Finding]:
-    for transport in ("modbus", "mqtt", "ble"):
-        is_set = getattr(profile, transport) is not None
-        if transport == profile.transport and not is_set:
-            yield ("transport",), f"transport {transport} needs a section `{transport}:`; add it"
-        if transport != profile.transport and is_set:
+    if getattr(profile, profile.transport) is None:
+        yield (
+            ("transport",),
+            f"transport {profile.transport} needs a section `{profile.transport}:`; add it",
+        )
+    for other in sorted({"modbus", "mqtt", "ble"} - {profile.transport}):
+        if getattr(profile, other) is not None:
             yield (
-                (transport,),
+                (other,),
                 f"transport is {profile.transport}; remove this section or change `transport`",
             )
 
@@ -140,7 +142,7 @@ def _check_sample(
         if names and name not in names:
             yield (
                 (*path, "values", name),
-                f"no quantity is called `{name}`; use one of `quantities`",
+                f"no quantity is called {name[:48]!r}; use one of `quantities`",
             )
         if value is not None and parse_decimal(value) is None:
             yield (*path, "values", name), f'{value!r} is not a decimal; write for example "230.1"'

@@ -19,7 +19,7 @@ FILE_BYTES_MAX = 256 * 1024
 DEPTH_MAX = 20
 
 Path: TypeAlias = tuple[str | int, ...]
-Plain: TypeAlias = "None | bool | int | str | list[Plain] | dict[str, Plain]"
+Plain: TypeAlias = "bool | int | str | list[Plain] | dict[str, Plain] | None"
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,19})|0x[0-9a-fA-F]{1,16}", re.ASCII)
 _YAML = "tag:yaml.org,2002:"
@@ -105,9 +105,11 @@ class _Builder:
         for key_node, child in node.value:
             key = key_node.value
             if key_node.tag != _YAML + "str":
-                raise self._error(key_node, f"the key {key!r} is not text; put it in quotes")
+                raise self._error(
+                    key_node, f"the key {str(key)[:40]!r} is not text; put it in quotes"
+                )
             if key in data:
-                raise self._error(key_node, f"the key `{key}` appears twice; remove one")
+                raise self._error(key_node, f"the key {key[:40]!r} appears twice; remove one")
             data[key] = self.build(child, (*path, key))
             self.lines[(*path, key)] = key_node.start_mark.line + 1
         return data

@@ -22,7 +22,7 @@ SOURCE_TIME_MAX_MS = 253_402_300_799_999  # the end of the year 9999
 _TIME_CHARACTERS_MAX = 40
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Json: TypeAlias = "None | bool | str | int | Decimal | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | str | int | Decimal | list[Json] | dict[str, Json] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,18 @@ class Decoded:
     source_time_ms: int | None = None
 
 
-class _NotJson(ValueError):
+class _JsonError(ValueError):
     """Text that the JSON grammar here does not allow; the text says why."""
 
 
 def _reject_constant(text: str) -> NoReturn:
-    raise _NotJson(f"{text} is not a number")
+    raise _JsonError(f"{text} is not a number")
 
 
 def _build_object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     data = dict(pairs)
     if len(data) != len(pairs):
-        raise _NotJson("a key appears twice")
+        raise _JsonError("a key appears twice")
     return data
 
 
@@ -63,8 +63,10 @@ def parse_object(payload: bytes) -> dict[str, Json] | Rejected:
         data: Json = _parser.decode(payload.decode())
     except UnicodeDecodeError:
         return _malformed("not UTF-8")
-    except (ValueError, RecursionError) as error:
-        return _malformed(f"not JSON: {str(error)[:120]}")
+    except (json.JSONDecodeError, _JsonError) as error:
+        return _malformed(f"not JSON: {error}")
+    except (ValueError, ArithmeticError):  # Python's own bounds on integers and decimals
+        return _malformed("a number has too many digits")
     return data if isinstance(data, dict) else _malformed("not a JSON object")
 
 
@@ -84,7 +86,8 @@ class JsonDecoder:
             (one.json, tuple(one.json.split(".")), Rounder.of(one))
             for one in profile.mqtt.quantities
         )
-        self._time_path = profile.mqtt.time
+        self._time_path = profile.mqtt.time or ""
+        self._time_keys = tuple(self._time_path.split("."))
 
     def decode(self, topic: str, payload: bytes) -> Decoded | Rejected | None:
         """Return what a message says; None for a known topic without readings."""
@@ -92,7 +95,9 @@ class JsonDecoder:
             if topic in self._ignored:
                 return None
             if not topics.matches(self._up_filter, topic):
-                return Rejected(RejectReason.UNKNOWN_TOPIC, f"{topic}: not in the device's profile")
+                return Rejected(
+                    RejectReason.UNKNOWN_TOPIC, f"{topic[:100]!r} is not in the profile"
+                )
         data = parse_object(payload)
         if isinstance(data, Rejected):
             return data
@@ -125,9 +130,9 @@ class JsonDecoder:
         return tuple(quantities)
 
     def _read_time(self, data: dict[str, Json]) -> int | Rejected | None:
-        if self._time_path is None:
+        if not self._time_path:
             return None
-        value = _find(data, tuple(self._time_path.split(".")))
+        value = _find(data, self._time_keys)
         if isinstance(value, str):
             return _parse_time_text(value, self._time_path)
         if value is None:

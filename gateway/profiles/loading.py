@@ -54,7 +54,7 @@ def _explain(document: Document, text: str) -> ProfileError:
     unknown = _UNKNOWN.fullmatch(message)
     if unknown:
         key = unknown.group(1)
-        return document.error((*path, key), f"unknown key `{key}`; {_advise(key)}")
+        return document.error((*path, key), f"unknown key {key[:40]!r}; {_advise(key)}")
     missing = _MISSING.fullmatch(message)
     if missing:
         return document.error(path, f"`{missing.group(1)}:` is missing; add it")

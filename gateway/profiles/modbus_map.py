@@ -3,6 +3,7 @@
 Addresses are 0-based protocol addresses. Numbers are exact: a float32 is the binary fraction it is.
 """
 
+import functools
 import math
 import struct
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ WORDS = {"uint16": 1, "int16": 1, "uint32": 2, "int32": 2, "uint64": 4, "int64":
 SCALE_FACTOR_MISSING = 0x8000  # SunSpec: "not implemented" for int16 and sunssf
 SCALE_FACTOR_MAX = 10
 _FLOAT32_NAN = 0x7FC0_0000
+
+_rounder_of = functools.lru_cache(maxsize=1024)(Rounder.of)  # a poll a second reuses them
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def decode_registers(profile: Profile, registers: Registers) -> tuple[Quantity, 
 
 
 def _decode(measure: RegisterMeasure, registers: Registers) -> Quantity:
-    rounder = Rounder.of(measure)
+    rounder = _rounder_of(measure)
     raw = _read_raw(
         registers, measure.function, measure.address, WORDS[measure.type], measure.word_order
     )
@@ -164,7 +167,7 @@ def encode_registers(
     device = modbus_map(profile)
     words: dict[tuple[Function, int], int] = {}
     for marker in device.markers:
-        _write_raw(words, marker.function, marker.address, WORDS[marker.type], marker.value)
+        words |= _to_words(marker.function, marker.address, WORDS[marker.type], marker.value)
     factors = _choose_factors(device, values)
     for key, factor in factors.items():
         words[key] = factor & 0xFFFF
@@ -172,7 +175,7 @@ def encode_registers(
         value = values.get(one.name)
         factor = factors[one.function, one.scale_register] if one.scale_register is not None else 0
         raw = _missing_raw(one) if value is None else _encode(one, value, factor)
-        _write_raw(words, one.function, one.address, WORDS[one.type], raw, one.word_order)
+        words |= _to_words(one.function, one.address, WORDS[one.type], raw, one.word_order)
     return words
 
 
@@ -221,14 +224,9 @@ def _missing_raw(measure: RegisterMeasure) -> int:
     return _FLOAT32_NAN if measure.type == "float32" else 0
 
 
-def _write_raw(
-    words: dict[tuple[Function, int], int],
-    function: Function,
-    address: int,
-    count: int,
-    raw: int,
-    word_order: str = "big",
-) -> None:
+def _to_words(
+    function: Function, address: int, count: int, raw: int, word_order: str = "big"
+) -> dict[tuple[Function, int], int]:
     parts = [raw >> (16 * i) & 0xFFFF for i in range(count)]
     ordered = parts if word_order == "little" else parts[::-1]
-    words.update({(function, address + i): word for i, word in enumerate(ordered)})
+    return {(function, address + i): word for i, word in enumerate(ordered)}

@@ -23,7 +23,7 @@ REGISTERS_PER_REQUEST_MAX = 125  # Modbus application protocol 1.1b3, functions 
 DEVICE_PLACEHOLDER = "{device}"
 
 ProfileName = Annotated[str, Meta(max_length=48, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-ShortText = Annotated[str, Meta(min_length=1, max_length=64)]
+ShortText = Annotated[str, Meta(min_length=1, max_length=120)]
 LongText = Annotated[str, Meta(max_length=1000)]
 RegisterAddress = Annotated[int, Meta(ge=0, le=65_535)]
 Exponent = Annotated[int, Meta(ge=-18, le=18)]

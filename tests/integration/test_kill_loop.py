@@ -148,7 +148,7 @@ def query(operator: Operator, contract: bytes, method: str, session: str) -> dic
     args = encode_value({"session": session}).hex()
     body = {"contract": contract.hex(), "method": method, "args": args}
     reply = retry(lambda: operator.ask("query", body, QueryReply))
-    assert reply.ok, reply.error
+    assert reply.ok, reply.refusal
     return decode_value(bytes.fromhex(reply.result))
 
 

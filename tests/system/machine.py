@@ -111,6 +111,14 @@ class BootedMachine:
         inside = ("nsenter", "-t", str(self._init_pid), "-m", "-u", "-i", "-n", "-p", "-C", "--")
         return run(*inside, *command)
 
+    def succeeds(self, *command: str) -> bool:
+        """Return whether a command exits 0 inside."""
+        try:
+            self.run(*command)
+        except AssertionError:
+            return False
+        return True
+
     def show(self, unit: str, name: str) -> str:
         """Return one property of a unit."""
         return self.run("systemctl", "show", unit, "--value", "--property", name).strip()

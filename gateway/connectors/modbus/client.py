@@ -7,6 +7,7 @@ for the rest of garbage until its timeout, and accept an answer to nobody.
 
 import asyncio
 import logging
+import socket
 from typing import Final
 
 from pymodbus.client import AsyncModbusTcpClient
@@ -24,6 +25,7 @@ FRAME_GAP_S = (
 BLOCK_REGISTERS_MAX = 125  # Application Protocol 6.3
 FRAME_BYTES_MAX = 260  # Messaging on TCP/IP 3.1: MBAP header and a PDU of 253 bytes
 
+LINE_CHARS_MAX = 200
 CLOSED = "the device closed the connection"
 _HEADER_BYTES = 8  # MBAP header (7) and the function code
 _FUNCTION_CODES: Final[dict[Function, int]] = {"holding": 3, "input": 4}
@@ -76,7 +78,7 @@ class ModbusClient:
         except TimeoutError:
             raise self._error(f"no connection within {TIMEOUT_S:g} s") from None
         except OSError as error:
-            raise self._error(f"no connection: {_first_line(error)}") from None
+            raise self._error(f"no connection: {_explain(error)}") from None
         self._driver = driver
 
     def close(self) -> None:
@@ -207,5 +209,11 @@ def find_fault(data: bytes) -> str | None:
     return None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
+def _explain(error: OSError) -> str:
+    match error:
+        case ConnectionRefusedError():
+            return "refused: nothing listens on this port of the device"
+        case socket.gaierror():
+            return "the host name is not known: check the address or the name server"
+        case _:
+            return (str(error) or type(error).__name__).splitlines()[0][:LINE_CHARS_MAX]

@@ -7,12 +7,12 @@ fault is asked for.
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from gateway.connectors.simulated import household
 from gateway.profiles.profile import Measure
 
 START_ENERGY_MWH = 12_345_678_000  # a meter that has hung on its wall for three years
+RESET_ENERGY_MWH = 1_000  # a new one has been tested; SunSpec's accumulators mean "none" by 0
 
 _PHASES = {"l1": 0, "l2": 1, "l3": 2}
 _PREFIX_EXPONENTS = {
@@ -25,9 +25,12 @@ _PREFIX_EXPONENTS = {
     "mA": -3,
     "%": -2,
 }
+_LINE_VOLTAGES_MV = {"voltage_l1_l2": 399_900, "voltage_l2_l3": 400_200, "voltage_l3_l1": 399_700}
 _VOLTAGES_MV = (230_600, 231_200, 230_900)  # without load
 _DROP_UV_PER_W = 1_300  # 0.3 ohm from the transformer to the meter
 _POWER_FACTOR_PER_MILLE = 950
+_DC_PER_MILLE = 1_031  # an inverter loses 3 %
+_OPERATING_STATE_MPPT = 4_000  # SunSpec model 103 `St`: 4, in thousandths
 _REACTIVE_PER_MILLE = 329  # tan(acos 0.95)
 _ENERGY_SHARES_PER_MILLE = (400, 330, 270)
 _FREQUENCY_MHZ = 50_000
@@ -38,7 +41,7 @@ _FREQUENCY_PERIOD_MS = 7 * household.MINUTE_MS
 class FaultKind(enum.Enum):
     """How a meter misbehaves from a moment on."""
 
-    RESET = "reset-after"  # its energy starts again from zero
+    RESET = "reset-after"  # its energy starts again, as that of a new meter
     NULL = "null-after"  # it has no valid value any more
     BACKWARDS = "backwards-after"  # its energy counts down
     STOP = "stop-after"  # it is switched off
@@ -68,12 +71,16 @@ class Meter:
         if self._has(FaultKind.NULL, time_ms):
             return {one.name: None for one in measures}
         physical = self._physical(time_ms)
+        if not any(one.name.startswith("energy_import") for one in measures):
+            # An inverter: what the household would have used is what it has fed in.
+            physical = {**physical, "energy_export_total": self.energy_mwh(time_ms)}
         return {one.name: _convert(physical.get(one.name), one) for one in measures}
 
     def energy_mwh(self, time_ms: int) -> int:
         """Return the energy register at simulated `time_ms`, in milliwatt-hours."""
         if self.fault is not None and self._has(FaultKind.RESET, time_ms):
-            return household.energy_mwh(self.fault.start_ms, time_ms, self.seed)
+            since = household.energy_mwh(self.fault.start_ms, time_ms, self.seed)
+            return RESET_ENERGY_MWH + since
         if self.fault is not None and self._has(FaultKind.BACKWARDS, time_ms):
             top = household.energy_mwh(self.start_ms, self.fault.start_ms, self.seed)
             back = household.energy_mwh(self.fault.start_ms, time_ms, self.seed)
@@ -92,6 +99,9 @@ class Meter:
             "energy_import_total": energy,
             "energy_export_total": 0,
             "energy_total": energy,
+            "power_dc": sum(phases_w) * _DC_PER_MILLE,
+            "operating_state": _OPERATING_STATE_MPPT,
+            **_LINE_VOLTAGES_MV,
         }
         for name, phase in _PHASES.items():
             values |= _suffixed(_circuit(phases_w[phase], phase), name)
@@ -101,7 +111,7 @@ class Meter:
             values[f"{name}_total"] = sum(values[f"{name}_{phase}"] for phase in _PHASES)
         values["power_factor_total"] = _POWER_FACTOR_PER_MILLE
         values["voltage_average"] = sum(values[f"voltage_{phase}"] for phase in _PHASES) // 3
-        return MappingProxyType(values)
+        return values
 
 
 def _circuit(power_w: int, phase: int) -> dict[str, int]:
@@ -133,4 +143,5 @@ def _convert(thousandths: int | None, measure: Measure) -> int | None:
     if thousandths is None:
         return None
     exponent = -3 - _PREFIX_EXPONENTS.get(measure.unit, 0) - measure.scale
-    return thousandths * 10**exponent if exponent >= 0 else thousandths // 10**-exponent
+    factor: int = 10 ** abs(exponent)
+    return thousandths * factor if exponent >= 0 else thousandths // factor

@@ -69,7 +69,7 @@ class SimulatedMeter:
         unused = [SimData(0, datatype=DataType.INVALID)]
         return [SimData(address, datatype=DataType.REGISTERS) for address in addresses] or unused
 
-    async def _answer(  # noqa: PLR0913, PLR0917 - pymodbus's signature
+    async def _answer(  # noqa: PLR0917 - pymodbus's signature
         self,
         function_code: int,
         first_address: int,
@@ -103,11 +103,11 @@ async def serve(
         await server.serve_forever(background=True)
     except RuntimeError:
         raise ConnectorError(f"{HOST}:{port}: cannot listen: choose another --port") from None
-    listener = cast(asyncio.Server, server.transport)
+    listener = cast("asyncio.Server", server.transport)
     if port_file is not None:
         write_atomic(port_file, str(listener.sockets[0].getsockname()[1]).encode())
     await stopped.wait()
-    await server.shutdown()
+    server.close()
 
 
 def parse_fault(text: str) -> tuple[FaultKind, float]:
