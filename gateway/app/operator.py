@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -97,7 +98,8 @@ class WalletAccount:
     def __init__(self, home: Home, operator: Operator) -> None:
         self._agent = AgentClient(home.agent_socket)
         self._operator = operator
-        self.keys: AgentKeys = self._agent.describe()
+        with closing(self._agent):
+            self.keys: AgentKeys = self._agent.describe()
 
     def send(self, body: Body) -> tuple[str, bytes, int]:
         """Sign and submit; return the transaction's id, the sender and the nonce it used."""
@@ -111,7 +113,8 @@ class WalletAccount:
             status.height + EXPIRY_HEIGHTS,
             body,
         )
-        signature = self._agent.sign_transaction(Purpose.WALLET, payload)
+        with closing(self._agent):
+            signature = self._agent.sign_transaction(Purpose.WALLET, payload)
         self._operator.submit(wrap(payload, signature))
         return domains.transaction_id(payload).hex(), sender, account.pending_nonce
 

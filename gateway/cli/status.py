@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 from gateway.app.operator import Operator
@@ -61,7 +62,7 @@ def doctor(options: argparse.Namespace) -> int:
         _check("devices and profiles", lambda: _check_devices(home)),
         _check("disk", lambda: _check_disk(home)),
         _check("clock", _check_clock),
-        _check("SmartAgent", lambda: AgentClient(home.agent_socket).describe()),
+        _check("SmartAgent", lambda: _check_agent(home)),
         _check("readings store", lambda: ReadingsReader.open(home.readings).close()),
         _check("gateway and ledger", lambda: _check_running(home)),
     ]
@@ -77,6 +78,11 @@ def _check(name: str, look: Callable[[], object]) -> _Check:
     except (GatewayError, LedgerError) as error:
         return _Check(name, str(error))
     return _Check(name, "")
+
+
+def _check_agent(home: Home) -> None:
+    with closing(AgentClient(home.agent_socket)) as agent:
+        agent.describe()
 
 
 def _check_devices(home: Home) -> None:

@@ -65,10 +65,19 @@ def parse_document(raw: bytes, file: str) -> Document:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ProfileError(f"{file}:{line}: not YAML: a control character; remove it") from None
+    except (ValueError, OverflowError):  # PyYAML passes any number in an escape to chr()
+        raise ProfileError(
+            f"{file}:{_escape_line(text)}: not YAML: an escape is no character"
+        ) from None
     if node is None:
         raise ProfileError(f"{file}:1: empty; start with `name:`")
     builder = _Builder(file)
     return Document(file, builder.build(node, ()), builder.lines)
+
+
+def _escape_line(text: str) -> int:
+    """Return the line of the first eight-digit escape."""
+    return text.count("\n", 0, max(text.find("\\U"), 0)) + 1
 
 
 def _check_tokens(text: str, file: str) -> None:
@@ -104,6 +113,7 @@ class _Builder:
         data: dict[str, Plain] = {}
         for key_node, child in node.value:
             key = key_node.value
+            self._check_characters(key_node)
             if key_node.tag != _YAML + "str":
                 raise self._error(
                     key_node, f"the key {str(key)[:40]!r} is not text; put it in quotes"
@@ -115,6 +125,7 @@ class _Builder:
         return data
 
     def _build_scalar(self, node: ScalarNode) -> Plain:
+        self._check_characters(node)
         text: str = node.value
         kind = node.tag.removeprefix(_YAML)
         if kind == "null":
@@ -126,6 +137,13 @@ class _Builder:
         if kind in ("str", "timestamp"):
             return text
         raise self._error(node, f"{text[:40]!r} can be read in several ways; {_ADVICE[kind]}")
+
+    def _check_characters(self, node: Node) -> None:
+        if isinstance(node, ScalarNode) and not node.value.isascii():
+            try:
+                node.value.encode()
+            except UnicodeEncodeError:
+                raise self._error(node, "half of a surrogate pair is no character") from None
 
     def _error(self, node: Node, what: str) -> ProfileError:
         return ProfileError(f"{self._file}:{node.start_mark.line + 1}: {what}")

@@ -12,7 +12,7 @@ SHIPPED = Path(str(resources.files("device_profiles")))
 
 
 class ProfileLibrary:
-    """Finds profiles by name. Files are found when it is made, and read when one is asked for."""
+    """Finds profiles by name. Files are found when it is made, and each is read once, when asked for."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._files = {path.stem: path for path in sorted(SHIPPED.glob("*/*.yaml"))}
@@ -21,6 +21,7 @@ class ProfileLibrary:
             if path.stem in self._files:
                 raise ProfileError(f"{path}: {path.stem} ships with the gateway; rename your file")
             self._files[path.stem] = path
+        self._loaded: dict[str, Profile] = {}
 
     def names(self) -> list[str]:
         """Return the names of all profiles, sorted."""
@@ -28,8 +29,11 @@ class ProfileLibrary:
 
     def get(self, name: str) -> Profile:
         """Return a profile; raise `ProfileError` for an unknown name or a malformed file."""
+        if name in self._loaded:
+            return self._loaded[name]
         path = self._files.get(name)
         if path is None:
             near = difflib.get_close_matches(name, self.names(), 3, 0.4) or self.names()
             raise ProfileError(f"no profile is called {name!r}; there is {', '.join(near)}")
-        return load_profile(path)
+        profile = self._loaded[name] = load_profile(path)
+        return profile

@@ -11,6 +11,8 @@ import os
 import random
 import threading
 import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 import psutil
@@ -19,7 +21,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge_contracts.library import load_library_contract
-from edge_contracts.values import decode_value, encode_value
+from edge_contracts.values import Value, decode_value, encode_value
 from gateway.app.credentials import CredentialFile
 from gateway.app.operator import Operator, WalletAccount
 from gateway.app.registry import add_device, bind_session
@@ -32,6 +34,7 @@ from ledger.codec.text import format_address
 from ledger.crypto import ed25519
 from ledger.crypto.domains import contract_address, transaction_id, transaction_message
 from ledger.params import CONTRACT_CALL_GAS_MAX, SSP_BASE_UNITS
+from ledger.types.reading import Reading
 from ledger.types.transaction import CallContract, DeployContract
 from tests.support.node import SERVICES, Node, find_free_port
 
@@ -40,6 +43,8 @@ ROUND_TIMEOUT_S = 60.0
 CONSUMER = ed25519.derive_public_key(bytes(range(32)))
 PROVIDER = ed25519.derive_public_key(bytes(range(1, 33)))  # sends nothing, so it pays no fees
 KWH = "energy_import_total"
+
+T = TypeVar("T")
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(1500)]
 
@@ -108,7 +113,7 @@ class Consumer:
         return reply
 
 
-def retry(ask):
+def retry(ask: Callable[[], T | None]) -> T:
     """Return what `ask` gives once it gives something; processes are being killed meanwhile."""
     deadline = time.monotonic() + ROUND_TIMEOUT_S
     while True:
@@ -126,9 +131,11 @@ def retry(ask):
 
 def deploy(node: Node, operator: Operator, device_id: bytes) -> bytes:
     code = load_library_contract("settlement")
-    zones = [{"name": "all", "from_minute": 0, "to_minute": 1440, "price": 30 * SSP_BASE_UNITS}]
-    tariff = {"name": "flat", "fixed": 7, "utc_offset_minutes": 0, "zones": zones}
-    args = {
+    zones: list[Value] = [
+        {"name": "all", "from_minute": 0, "to_minute": 1440, "price": 30 * SSP_BASE_UNITS}
+    ]
+    tariff: dict[str, Value] = {"name": "flat", "fixed": 7, "utc_offset_minutes": 0, "zones": zones}
+    args: dict[str, Value] = {
         "provider": PROVIDER,
         "device": device_id,
         "quantity": KWH,
@@ -144,12 +151,14 @@ def deploy(node: Node, operator: Operator, device_id: bytes) -> bytes:
     return contract_address(sender, nonce)
 
 
-def query(operator: Operator, contract: bytes, method: str, session: str) -> dict:
+def query(operator: Operator, contract: bytes, method: str, session: str) -> dict[str, Any]:
     args = encode_value({"session": session}).hex()
     body = {"contract": contract.hex(), "method": method, "args": args}
     reply = retry(lambda: operator.ask("query", body, QueryReply))
     assert reply.ok, reply.refusal
-    return decode_value(bytes.fromhex(reply.result))
+    value = decode_value(bytes.fromhex(reply.result))
+    assert isinstance(value, dict)
+    return value
 
 
 def call(contract: bytes, method: str, session: str, deposit: int = 0) -> CallContract:
@@ -176,7 +185,7 @@ def kill_all_in_turn(node: Node, chance: random.Random) -> None:
             node.start(victim)
 
 
-def read_all(node: Node, device: str) -> list:
+def read_all(node: Node, device: str) -> list[Reading]:
     reader = ReadingsReader.open(node.home.readings)
     try:
         count = reader.last(device, 1)[0].reading.sequence

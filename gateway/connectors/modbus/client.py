@@ -142,6 +142,7 @@ class ModbusClient:
         finally:
             self._is_waiting = False
             self._silent_until = asyncio.get_running_loop().time() + FRAME_GAP_S
+            _heed_cancellation()
         if (response.dev_id, response.transaction_id) != (unit_id, driver.ctx.next_tid):
             raise self._error(f"unit {unit_id}: the answer belongs to another request")
         return response
@@ -207,6 +208,17 @@ def find_fault(data: bytes) -> str | None:
             return f"an answer whose length {length} contradicts its content"
         data = data[6 + length :]
     return None
+
+
+def _heed_cancellation() -> None:
+    """Raise a cancellation that pymodbus swallowed.
+
+    It waits with `asyncio.wait_for`, which before Python 3.12 returns the answer and forgets the
+    cancellation if both come at once; the gateway could not stop then.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _explain(error: OSError) -> str:

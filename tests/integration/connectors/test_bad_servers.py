@@ -334,3 +334,17 @@ async def test_without_devices_the_connector_waits(sink, run_connector):
         await asyncio.sleep(0)
 
     assert sink.availability == []
+
+
+async def test_a_request_is_cancelled_even_if_its_answer_comes_at_the_same_moment(serve):
+    async with asyncio.TaskGroup() as group:
+
+        async def answer_and_cancel(request, writer):
+            client._driver.ctx.data_received(reply(request, values(request)))
+            reading.cancel()
+
+        client = ModbusClient("127.0.0.1", await serve(answer_and_cancel))
+        reading = group.create_task(client.read_block("input", 7, 2, 1))
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        client.close()

@@ -1,7 +1,7 @@
 """BTHome frames, among them those of the format's own documentation."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gateway.errors import Rejected, RejectReason
 from gateway.profiles.bthome import decode_service_data
@@ -56,6 +56,7 @@ def test_refused(frame, detail):
     assert detail in refused.detail
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_frame_raises(data):
     decode_service_data(data)

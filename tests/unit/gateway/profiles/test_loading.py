@@ -1,6 +1,7 @@
 """Malformed profiles: each mistake is one line that names file and line and the way out."""
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from gateway.errors import ProfileError
 from gateway.profiles.library import ProfileLibrary
@@ -193,6 +194,14 @@ def test_own_profiles_join_the_shipped_ones(tmp_path):
     assert "eastron-sdm630" in library.names()
 
 
+def test_a_profile_is_read_once(tmp_path):
+    (tmp_path / "my-plug.yaml").write_text(MQTT)
+    library = ProfileLibrary(tmp_path)
+    profile = library.get("my-plug")
+    (tmp_path / "my-plug.yaml").unlink()
+    assert library.get("my-plug") is profile
+
+
 def test_an_own_profile_does_not_hide_a_shipped_one(tmp_path):
     (tmp_path / "json-energy.yaml").write_text(MQTT)
     with pytest.raises(ProfileError, match="json-energy ships with the gateway; rename your file"):
@@ -204,3 +213,21 @@ def test_an_unknown_name_tells_the_near_ones():
         ProfileError, match="no profile is called 'eastron-sdm63'; there is eastron-"
     ):
         ProfileLibrary(None).get("eastron-sdm63")
+
+
+@settings(deadline=None)
+@given(st.sampled_from([MODBUS, MQTT]), st.data())
+def test_no_text_raises_anything_else(base, data):
+    start = data.draw(st.integers(0, len(base)))
+    end = data.draw(st.integers(start, min(len(base), start + 12)))
+    middle = data.draw(
+        st.binary(max_size=6) | st.sampled_from([b"[", b"{", b"&a", b'"\\x', b"- ", b"? "])
+    )
+    raw = base[:start].encode() + middle + base[end:].encode()
+    line = "p.yaml: fine"
+    try:
+        parse_profile(raw, "p.yaml")
+    except ProfileError as error:
+        line = str(error)
+    assert line.startswith("p.yaml:")
+    assert line.isprintable()
