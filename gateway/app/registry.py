@@ -7,7 +7,7 @@ checked before it replaces the file.
 import re
 import tomllib
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -38,7 +38,7 @@ class _Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    devices: Annotated[dict[str, _Device], Meta(max_length=DEVICES_MAX)] = {}
+    devices: Annotated[dict[str, Any], Meta(max_length=DEVICES_MAX)] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def load_devices(home: Home) -> tuple[DeviceEntry, ...]:
         return ()
     file = load_toml(home.devices, _File)
     try:
-        return tuple(_entry(name, device) for name, device in file.devices.items())
+        return tuple(_entry(name, table) for name, table in file.devices.items())
     except (SettingsError, CodecError) as error:
         raise SettingsError(f"{home.devices}: {error}") from None
 
@@ -112,9 +112,13 @@ def remove_device(home: Home, name: str) -> None:
     _replace(home, "\n".join(kept).rstrip() + "\n")
 
 
-def _entry(name: str, device: _Device) -> DeviceEntry:
+def _entry(name: str, table: object) -> DeviceEntry:
     if not topics.is_name(name):
         raise SettingsError(f"devices.{name}: not a device name: use {topics.NAME_RULE}")
+    try:
+        device = msgspec.convert(table, _Device)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"devices.{name}: {explain(error)}") from None
     try:
         address = parse_address(device.address) if device.address is not None else None
         sessions = tuple(
@@ -167,6 +171,6 @@ def _replace(home: Home, text: str) -> None:
         raise SettingsError(f"{home.devices}: the change would break the file: {error}") from None
     except msgspec.ValidationError as error:
         raise SettingsError(f"{home.devices}: {explain(error)}") from None
-    for name, device in file.devices.items():
-        _entry(name, device)
+    for name, table in file.devices.items():
+        _entry(name, table)
     write_atomic(home.devices, text.encode())

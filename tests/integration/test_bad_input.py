@@ -81,7 +81,7 @@ DEVICES = {
     "no profile": (device(profile=None), "devices.meter", "profile"),
     "name with capitals": (device().replace("meter", "Meter"), "Meter", "a-z"),
     "address of another kind": (device(address='"http://h"'), "devices.meter", "modbus-tcp://"),
-    "address without host": (device(address='"modbus-tcp://:502"'), "devices.meter", "host"),
+    "address without host": (device(address='"modbus-tcp://:502"'), "devices.meter", "HOST"),
     "port out of range": (device(address='"modbus-tcp://h:70000"'), "devices.meter", "port"),
     "unit out of range": (device(address='"modbus-tcp://h?unit=300"'), "devices.meter", "unit"),
     "interval too short": (device(interval_ms=1), "interval_ms", "50"),

@@ -73,7 +73,7 @@ ESCAPES = {
     "table as a key": ("local t = {} t[t] = 1", "a table key is text or a whole number"),
     "huge integer key": ("local t = {} t[1 << 40] = 1", "a whole-number key is 1..65536"),
     "pairs over odd keys": ("for k in pairs({[true] = 1}) do end", "a table key is text"),
-    "modulo zero": ("return 1 % 0", "attempt to perform 'n%%0'"),
+    "modulo zero": ("return 1 % 0", "attempt to perform 'n%0'"),
     "division by zero": ("return 1 // 0", "attempt to perform 'n//0'"),
     "sorting mixed": ("table.sort({1, 'a'})", "attempt to compare"),
     "field of a number": ("local a = 1 a.b = 2", "cannot assign a field of a number value"),

@@ -98,8 +98,7 @@ async def hang_up(request, writer):
     writer.close()
 
 
-async def silent(request, writer):
-    pass
+async def silent(request, writer): ...
 
 
 async def no_end(request, writer):
@@ -272,7 +271,6 @@ async def test_a_dead_unit_leaves_the_others_on_its_bus_their_pace(
         took_s = loop.time() - start
 
     assert took_s <= 6  # 15 polls take 3 s, and one probe of the dead unit 1 s
-    assert sink.of("unit-2") == []
     assert len(sink.of("unit-3")) >= 12
     assert sink.changes_of("unit-1") == sink.changes_of("unit-3") == [True]
 
@@ -340,6 +338,7 @@ async def test_a_request_is_cancelled_even_if_its_answer_comes_at_the_same_momen
     async with asyncio.TaskGroup() as group:
 
         async def answer_and_cancel(request, writer):
+            assert client._driver is not None
             client._driver.ctx.data_received(reply(request, values(request)))
             reading.cancel()
 
