@@ -2,7 +2,8 @@
 
 A meter's energy register is cumulative, so leaving readings out loses no energy; it only coarsens
 the time at which it is known. The last reading of a batch always counts, so nothing waits for the
-next batch, and the first invalid value counts too: a pause must not be thinned away.
+next batch, and a reading with which a value becomes invalid counts too: a pause must not be thinned
+away.
 """
 
 from collections.abc import Sequence
@@ -22,16 +23,18 @@ def select_for_session(
         every_ms: record one reading when at least this much gateway time has passed.
     """
     chosen = []
+    invalid: frozenset[str] = frozenset()
     for position, reading in enumerate(readings):
+        invalid_before, invalid = invalid, _find_invalid(reading)
         if reading.sequence <= after_sequence:
             continue
         is_last = position == len(readings) - 1
         is_due = reading.gateway_time_ms - last_time_ms >= every_ms
-        if is_last or is_due or _has_invalid_value(reading):
+        if is_last or is_due or invalid - invalid_before:
             chosen.append(reading)
             last_time_ms = reading.gateway_time_ms
     return chosen
 
 
-def _has_invalid_value(reading: Reading) -> bool:
-    return any(quantity.value is None for quantity in reading.quantities)
+def _find_invalid(reading: Reading) -> frozenset[str]:
+    return frozenset(one.name for one in reading.quantities if one.value is None)

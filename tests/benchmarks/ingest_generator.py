@@ -19,7 +19,7 @@ from gateway.model import topics
 GATEWAY = "bench"
 PASSWORD = "bench-password"
 WARM_UP_S = 0.5
-PAYLOAD = b'{"ts":1700000000000,"power_w":1234.5,"energy_kwh":4321.125,"voltage_v":230.25}'
+PAYLOAD = b'{"time":1700000000,"power_active_total":1234.5,"energy_import_total":4321.125}'
 
 
 def text(value: str) -> bytes:
