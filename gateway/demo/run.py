@@ -30,7 +30,7 @@ DAY_TIMEOUT_S = 45.0  # a day takes 24 seconds; without progress the demonstrati
 def run_demo(folder: Path | None, *, once: bool) -> int:
     """Run the demonstration; return the exit code. With a folder, its state stays there."""
     logging.getLogger().setLevel(logging.WARNING)
-    console = Console()
+    console = Console(highlight=False)
     if folder is not None:
         return _play(Home(folder), folder, console, once=once)
     output = Path.cwd() / OUTPUT_FOLDER

@@ -1,5 +1,6 @@
 """The live picture of the demonstration: what comes in, what becomes final, who pays whom."""
 
+import math
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -42,9 +43,10 @@ class View:
 
 
 def sparkline(values: "deque[int]") -> str:
-    """Return the values as a row of block characters, scaled to their largest."""
+    """Return the values as a row of block characters: the square root, so that peaks hide nothing."""
     top = max(values, default=0) or 1
-    return "".join(SPARK[max(0, value) * (len(SPARK) - 1) // top] for value in values)
+    steps = len(SPARK) - 1
+    return "".join(SPARK[math.isqrt(max(0, value) * steps**2 // top)] for value in values)
 
 
 class Screen:
