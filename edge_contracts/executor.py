@@ -89,7 +89,7 @@ class WorkerExecutor:
         base_gas = compute_base_gas(len(call.code.source), len(args))
         if base_gas > call.gas_limit:
             return ExecutionResult(ExecutionStatus.OUT_OF_GAS, call.gas_limit)
-        desk = HostDesk(host, program.manifest, is_query=call.is_query)
+        desk = HostDesk(host, program.manifest, is_query=method.query)
         ended = self._worker.run(_build_run(call, program, args, base_gas), desk.serve)
         return _conclude(ended, call, method)
 

@@ -58,18 +58,12 @@ def parse_manifest(text: str) -> Manifest:
     """Return the manifest; raise `ManifestError` with the key that is wrong."""
     raw = _load_toml(text)
     _refuse_unknown_keys(raw, _KEYS, "")
-    methods = {
-        name: _parse_method(name, table)
-        for name, table in _parse_tables(raw, "methods", METHODS_MAX).items()
-    }
-    if not methods:
-        raise ManifestError("methods: a contract needs at least one")
     return Manifest(
         name=_parse_matching(raw, "name", _NAME, "lower case letters, digits and _"),
         version=_parse_matching(raw, "version", _VERSION, "three numbers such as 1.0.0"),
         description=_parse_description(raw),
         modules=_parse_modules(raw.get("modules", [])),
-        methods=methods,
+        methods=_parse_methods(raw),
         events={
             name: parse_record(table, f"events.{name}")
             for name, table in _parse_tables(raw, "events", EVENTS_MAX).items()
@@ -130,6 +124,13 @@ def _parse_tables(
         if not isinstance(table, dict):
             raise ManifestError(f"{key}.{name}: expected a table [{key}.{name}]")
     return tables
+
+
+def _parse_methods(raw: Mapping[str, object]) -> dict[str, Method]:
+    tables = _parse_tables(raw, "methods", METHODS_MAX)
+    if not tables:
+        raise ManifestError("methods: a contract needs at least one")
+    return {name: _parse_method(name, table) for name, table in tables.items()}
 
 
 def _parse_method(name: str, table: Mapping[str, object]) -> Method:

@@ -32,6 +32,7 @@ STRING_BYTES_MAX = 16 * 1024  # comparing two strings is one instruction: keep i
 FORMAT_BYTES_MAX = 1_024
 INTEGER_KEY_MAX = 65_536  # integer keys are not hashed with a seed: sparse ones can be made collide
 UNPACK_MAX = 32
+PCALL_DEPTH_MAX = 20  # of the some 60 that Lua's C stack has room for
 
 
 def compute_base_gas(source_bytes: int, args_bytes: int) -> int:

@@ -1,8 +1,9 @@
-"""A contract made ready to run: its manifest parsed, its source translated. Pure, and cached.
+"""A contract made ready to run: its manifest parsed, its source translated, once in a while.
 
 What is wrong with the code is found here, by the same rules on every node.
 """
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -37,15 +38,16 @@ class ProgramCache:
     """The programs used last, by their full text."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._programs: OrderedDict[ContractCode, Program] = OrderedDict()
 
     def get(self, code: ContractCode) -> Program:
         """Return the program of `code`, built at most once in a while; raise `ContractError`."""
-        program = self._programs.get(code)
-        if program is None:
-            program = build_program(code)
-            self._programs[code] = program
-            if len(self._programs) > CACHE_LEN_MAX:
-                self._programs.popitem(last=False)
-        self._programs.move_to_end(code)
-        return program
+        with self._lock:
+            program = self._programs.get(code)
+            if program is None:
+                program = self._programs[code] = build_program(code)
+                if len(self._programs) > CACHE_LEN_MAX:
+                    self._programs.popitem(last=False)
+            self._programs.move_to_end(code)
+            return program

@@ -26,7 +26,9 @@ VM_REVISION = 1  # raised when a rule in Python code changes what a contract com
 _STATE_BYTES_MAX = 4 * CONTRACT_MEMORY_BYTES_MAX
 _CHUNK_NAME = "=contract"
 
-PRELUDE = resources.files("edge_contracts").joinpath("prelude.lua").read_text(encoding="utf-8")
+_PARTS = ("machine.lua", "library.lua", "run.lua")  # one chunk: later parts use earlier locals
+_FOLDER = resources.files("edge_contracts").joinpath("environment")
+PRELUDE = "\n".join(_FOLDER.joinpath(part).read_text(encoding="utf-8") for part in _PARTS)
 
 OutOfMemoryError = lua54.LuaMemoryError  # also raised by `to_lua`
 
@@ -59,6 +61,7 @@ def _limits() -> dict[str, int]:
         "format_bytes_max": metering.FORMAT_BYTES_MAX,
         "integer_key_max": metering.INTEGER_KEY_MAX,
         "unpack_max": metering.UNPACK_MAX,
+        "pcall_depth_max": metering.PCALL_DEPTH_MAX,
     }
 
 

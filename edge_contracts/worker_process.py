@@ -6,7 +6,6 @@ Rule 2: one call at a time; a worker serves a limited number and then makes room
 
 import contextlib
 import logging
-import os
 import socket
 import subprocess
 import sys
@@ -41,7 +40,7 @@ Serve = Callable[[HostRequest], HostReply]
 
 # The worker gets this process's own import path, however the package was installed.
 _BOOT = (
-    "import sys; sys.path[:] = sys.argv[2].split(chr(0x3a)); "
+    "import sys; sys.path[:] = sys.argv[2].splitlines(); "
     "from edge_contracts.worker import main; main(int(sys.argv[1]))"
 )
 
@@ -163,5 +162,5 @@ class WorkerProcess:
 
 def _command(file_descriptor: int) -> list[str]:
     paths = [str(Path(entry).resolve()) for entry in sys.path]
-    arguments = [_BOOT, str(file_descriptor), os.pathsep.join(paths)]
+    arguments = [_BOOT, str(file_descriptor), "\n".join(paths)]
     return [sys.executable, "-I", "-S", "-c", *arguments]

@@ -176,7 +176,7 @@ class ExpressionTranslator(Cursor):
         if self._is("["):
             text = self._take() + self._expression().text
             return text + self._expect("]") + self._expect("=") + self._expression().text
-        following = self._tokens[self._at + 1]
-        if self._next.kind is TokenKind.NAME and following.text == "=":
+        # A name is never the last token: END follows.
+        if self._next.kind is TokenKind.NAME and self._tokens[self._at + 1].text == "=":
             return self._expect_name()[1] + self._take() + self._expression().text
         return self._expression().text

@@ -1,9 +1,12 @@
 """Amounts of SSP as people write them: exact decimals, never floats."""
 
-from decimal import Decimal, InvalidOperation
+import re
 
 from gateway.errors import SettingsError
 from ledger.params import AMOUNT_MAX, SSP_BASE_UNITS, SSP_DECIMALS
+
+# Bounded: the longest amount has 11 digits before the point.
+_FORM = re.compile(r"(?P<whole>[0-9]{1,40})(?:\.(?P<fraction>[0-9]{1,40}))?", re.ASCII)
 
 
 def format_ssp(amount: int) -> str:
@@ -14,13 +17,13 @@ def format_ssp(amount: int) -> str:
 
 def parse_ssp(text: str) -> int:
     """Return base units of an amount such as `1.5`; raises `SettingsError` with one line."""
-    try:
-        amount = Decimal(text).scaleb(SSP_DECIMALS)
-        is_whole = amount == amount.to_integral_value()
-    except InvalidOperation:
-        raise SettingsError(f"amount {text!r} is not a number of SSP, for example 1.5") from None
-    if not is_whole:
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise SettingsError(f"amount {text[:40]!r} is not a number of SSP, for example 1.5")
+    whole, fraction = match["whole"], match["fraction"] or ""
+    if len(fraction) > SSP_DECIMALS:
         raise SettingsError(f"amount {text} has more than {SSP_DECIMALS} decimals")
-    if not 0 <= amount <= AMOUNT_MAX:
+    amount = int(whole + fraction.ljust(SSP_DECIMALS, "0"))
+    if amount > AMOUNT_MAX:
         raise SettingsError(f"amount {text} is not between 0 and {format_ssp(AMOUNT_MAX)}")
-    return int(amount)
+    return amount

@@ -57,6 +57,7 @@ class AnchoringService:
         self._policy = policy
         self._clock = clock
         self._registered: dict[bytes, bytes] = {}  # device id -> profile hash on its way or there
+        self._failures: dict[bytes, str] = {}  # device id -> why its newest anchor failed
         self._is_synchronised = False
         self.anchored = 0  # readings, since the start
         self.problem = "waiting for the ledger"
@@ -66,12 +67,15 @@ class AnchoringService:
         while True:
             try:
                 await self._round()
-                self._report("")
+                self._report(self._find_problem())
                 await self._wait_for_work()
             except (MessagingError, AgentError) as error:
                 self._report(str(error))
                 self._is_synchronised = False
                 await asyncio.sleep(RETRY_INTERVAL_S)
+
+    def _find_problem(self) -> str:
+        return self._author.refusal or next(iter(self._failures.values()), "")
 
     def _report(self, problem: str) -> None:
         if problem and problem != self.problem:
@@ -83,7 +87,7 @@ class AnchoringService:
     async def _wait_for_work(self) -> None:
         self._ledger.block_final.clear()
         try:
-            async with asyncio.timeout(ROUND_INTERVAL_S):
+            async with asyncio.timeout(RETRY_INTERVAL_S if self.problem else ROUND_INTERVAL_S):
                 await self._ledger.block_final.wait()
         except TimeoutError:
             pass
@@ -94,8 +98,12 @@ class AnchoringService:
             self._registered.clear()
             self._recorder.forget()
             self._is_synchronised = True
+        elif self._author.refusal:
+            await self._author.synchronise()
         for entry, reply in await self._author.settle_outbox():
             await self._settle(entry, reply)
+            if not reply.applied:
+                break  # other batches may have failed with it: what is left is asked for again
         for device in self._store.devices():
             if len(self._store.pending_transactions()) < PENDING_MAX:
                 await self._anchor(device)
@@ -114,6 +122,7 @@ class AnchoringService:
             body = decode_transaction(entry.raw).body
             assert isinstance(body, Anchor)
             self.anchored += body.count
+            self._failures.pop(body.device_id, None)
         else:
             await self._store.mark_transaction(
                 entry.transaction_id, SettlementStatus.FINAL, reply.height
@@ -124,6 +133,10 @@ class AnchoringService:
         name = entry.transaction_id.hex()[:16]
         logger.error("%s %s failed: %s", entry.purpose, name, reply.reason)
         self._registered.clear()
+        body = decode_transaction(entry.raw).body
+        if isinstance(body, Anchor | RegisterDevice):
+            device = body.device_id
+            self._failures[device] = f"{entry.purpose} of device {device.hex()}: {reply.reason}"
         if entry.purpose == PURPOSE_ANCHOR:
             await self._store.mark_batch_failed(entry.transaction_id, reply.height)
         else:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import secrets
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -21,6 +22,8 @@ class LedgerLink:
     def __init__(self, broker: EmbeddedBroker, gateway: str) -> None:
         self._broker = broker
         self._gateway = gateway
+        # The ledger answers a request once: numbers must not repeat when this process starts anew.
+        self._run = secrets.token_hex(4)
         self._numbers = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
         self.block_final = asyncio.Event()
@@ -29,7 +32,7 @@ class LedgerLink:
 
     async def call(self, verb: str, body: Mapping[str, object], reply: type[T]) -> T:
         """Return the ledger's answer; raises `MessagingError` with one line."""
-        number = f"gateway-{next(self._numbers)}"
+        number = f"gateway-{self._run}-{next(self._numbers)}"
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         payload = msgspec.json.encode({"transaction": number, **body})
@@ -46,7 +49,7 @@ class LedgerLink:
     def _take_response(self, _topic: str, payload: bytes) -> None:
         try:
             number = msgspec.json.decode(payload, type=_Answer).transaction
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return  # not an answer to us; the sender is one of our own processes
         future = self._waiting.get(number)
         if future is not None and not future.done():
@@ -67,5 +70,5 @@ def _read_answer(verb: str, payload: bytes, reply: type[T]) -> T:
         if error:
             raise MessagingError(error)
         return msgspec.json.decode(payload, type=reply)
-    except msgspec.DecodeError as problem:
+    except (msgspec.DecodeError, RecursionError) as problem:
         raise MessagingError(f"the ledger's answer to `{verb}` is malformed: {problem}") from None

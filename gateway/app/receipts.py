@@ -39,7 +39,8 @@ def _find_proof(home: Home, device: str, sequence: int | None) -> tuple[BatchRec
         reader.close()
     if len(stored) != record.count:
         raise SettingsError(
-            f"no receipt for reading {sequence} of {device}: its batch was pruned after a week"
+            f"no receipt for reading {sequence or record.last} of {device}: "
+            "its batch was pruned after a week"
         )
     batch = build_batch(record.device_id, record.profile_hash, stored)
     return record, proof_for(batch, record.last if sequence is None else sequence)
@@ -47,18 +48,32 @@ def _find_proof(home: Home, device: str, sequence: int | None) -> tuple[BatchRec
 
 def _find_batch(reader: ReadingsReader, device: str, sequence: int | None) -> BatchRecord:
     if sequence is None:
-        mine = [one for one in reader.batches(SettlementStatus.FINAL) if one.device == device]
-        if not mine:
-            raise SettingsError(f"no reading of {device} is final on the chain yet")
-        return mine[-1]
+        return _find_newest_final(reader, device)
+    stands = _newest_sequence(reader, device)
+    if not 1 <= sequence <= stands:
+        raise SettingsError(
+            f"no receipt for reading {sequence} of {device}: the newest one is {stands}"
+        )
     record = reader.batch_containing(device, sequence)
-    if record is not None and record.status is SettlementStatus.FINAL:
-        return record
-    newest = reader.last(device, 1)
-    stands = newest[0].reading.sequence if newest else 0
-    reason = (
-        "it is not final on the chain yet; try again in some seconds"
-        if 1 <= sequence <= stands
-        else f"the newest one is {stands}"
+    if record is None or record.status is not SettlementStatus.FINAL:
+        raise SettingsError(
+            f"no receipt for reading {sequence} of {device}: it is not final on the chain yet; "
+            "try again in some seconds"
+        )
+    return record
+
+
+def _newest_sequence(reader: ReadingsReader, device: str) -> int:
+    stored, batch = reader.last(device, 1), reader.newest_batch(device)  # either may be pruned away
+    return max(
+        stored[0].reading.sequence if stored else 0, batch.last if batch is not None else 0
     )
-    raise SettingsError(f"no receipt for reading {sequence} of {device}: {reason}")
+
+
+def _find_newest_final(reader: ReadingsReader, device: str) -> BatchRecord:
+    record = reader.newest_batch(device)
+    while record is not None and record.status is not SettlementStatus.FINAL:
+        record = reader.batch_containing(device, record.first - 1)
+    if record is None:
+        raise SettingsError(f"no reading of {device} is final on the chain yet")
+    return record

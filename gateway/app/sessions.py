@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 PURPOSE_RECORD = "record"
 PROOFS_BYTES_MAX = CONTRACT_ARGS_BYTES_MAX * 3 // 4  # room for the session's name and framing
 PROOFS_MAX = 48  # bounds the gas of one call
+SEQUENCE_MAX = 2**63 - 1  # what a database and a contract can count to
 ASK_AGAIN_NS = 5_000_000_000  # a session that is paused may be resumed by its parties
 
 
@@ -58,12 +59,16 @@ class SessionRecorder:
     def bind(self, bindings: Sequence[tuple[str, SessionBinding]]) -> None:
         """Feed exactly these (device, session) pairs from now on."""
         self._bindings = tuple(bindings)
+        self._ask_again_ns.clear()
         self.forget()
 
     def forget(self) -> None:
-        """Ask the contracts again where their sessions stand."""
+        """Ask the contracts again where their sessions stand.
+
+        One that was asked a moment ago waits its turn, so that a contract which cannot answer does
+        not hold up the other sessions.
+        """
         self._feeds.clear()
-        self._ask_again_ns.clear()
 
     def transaction_settled(self, transaction_id: bytes, failure: str) -> None:
         """Ask again where a session stands when a call for it failed: it may be paused or over."""
@@ -86,8 +91,8 @@ class SessionRecorder:
     async def _find_feed(self, key: tuple[str, SessionBinding]) -> _Feed | None:
         is_asking_due = self._ask_again_ns.get(key, 0) <= self._clock.monotonic_ns()
         if self._feeds.get(key) is None and is_asking_due:
-            self._feeds[key] = await self._ask_feed(*key)
             self._ask_again_ns[key] = self._clock.monotonic_ns() + ASK_AGAIN_NS
+            self._feeds[key] = await self._ask_feed(*key)
         return self._feeds.get(key)
 
     async def _ask_feed(self, device: str, binding: SessionBinding) -> _Feed | None:
@@ -108,6 +113,9 @@ class SessionRecorder:
         if not isinstance(session, dict) or session.get("state") != "open":
             return None
         sequence, time_ms = _number(session, "sequence"), _number(session, "time_ms")
+        if not 0 <= sequence < SEQUENCE_MAX:
+            logger.warning("session %s of %s: sequence %d is none", binding.session, device, sequence)
+            return None
         newest = self._store.newest_batch(device)
         if sequence == 0 and newest is not None:
             sequence = newest.last - 1  # a new session starts from the newest anchored reading

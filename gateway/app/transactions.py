@@ -3,10 +3,11 @@
 Rule 1: a transaction is in the outbox before it is submitted, and is submitted again verbatim
 until it is final, so neither a crash here nor in the ledger loses or doubles it.
 Rule 2: the metering account has one author, this class, so its nonces never fork.
+Rule 3: one that can never be final any more, expired or its nonce used, counts as failed; the next
+one signed takes a nonce that is left free, so that those behind it can go on.
 """
 
 import asyncio
-import logging
 
 from gateway.app.ledger_link import LedgerLink
 from gateway.errors import MessagingError, StoreError
@@ -33,8 +34,6 @@ from ledger.types.transaction import (
     SignedTransaction,
     Transaction,
 )
-
-logger = logging.getLogger(__name__)
 
 ENVELOPE_BYTES = SIGNATURE_BYTES + 16  # the envelope's own length beside the payload
 FEE_FIELD_BYTES = 9  # how much a larger fee can lengthen the payload that it pays for
@@ -89,20 +88,25 @@ class TransactionAuthor:
         self._chain_id = chain_id
         self._sender = sender
         self._next_nonce = 0
+        self._nonces_taken: set[int] = set()  # by what waits in the outbox
+        self._nonce_on_chain = 0
         self._height = 0
+        self.refusal = ""  # why the ledger last took no transaction; empty since it took one
 
     async def synchronise(self) -> None:
-        """Learn nonce and height from the chain and the outbox, and submit what is waiting."""
+        """Learn nonce and height from the chain and the outbox."""
         account = await self._ledger.call("account", {"address": self._sender.hex()}, AccountReply)
         self._height = (await self._ledger.call("status", {}, StatusReply)).height
         pending = self._store.pending_transactions()
-        nonces = [decode_transaction(entry.raw).nonce + 1 for entry in pending]
-        self._next_nonce = max([account.nonce, *nonces])
-        for entry in pending:
-            await self._send(entry.transaction_id, entry.raw)
+        self._nonces_taken = {decode_transaction(entry.raw).nonce for entry in pending}
+        self._nonce_on_chain = account.nonce
+        self._next_nonce = account.pending_nonce
+        self.refusal = ""
 
     async def sign(self, body: Body, purpose: str) -> OutboxEntry:
         """Return a signed transaction with the next nonce; the caller keeps it, then submits it."""
+        while self._next_nonce in self._nonces_taken:
+            self._next_nonce += 1
         expiry_height = self._height + EXPIRY_HEIGHTS_MAX // 2
         payload = build_payload(self._chain_id, self._sender, self._next_nonce, expiry_height, body)
         signature = await asyncio.to_thread(self._agent.sign_transaction, Purpose.METERING, payload)
@@ -118,11 +122,18 @@ class TransactionAuthor:
         return entry
 
     async def submit(self, entry: OutboxEntry) -> None:
-        """Hand a kept transaction to the ledger; if it is away, `settle_outbox` tries again."""
-        await self._send(entry.transaction_id, entry.raw)
+        """Hand a kept transaction to the ledger; if it is not taken, `settle_outbox` tries again."""
+        try:
+            await self._ledger.call("submit", {"raw": entry.raw.hex()}, SubmitReply)
+            self.refusal = ""
+        except MessagingError as error:
+            self.refusal = f"{entry.purpose} {entry.transaction_id.hex()[:16]}: {error}"
 
     async def settle_outbox(self) -> list[tuple[OutboxEntry, TransactionReply]]:
-        """Return what became final since the last call, having marked it; submit the rest again."""
+        """Return what is decided: final, or void. What the ledger does not know is submitted again.
+
+        The caller marks them; one that is not marked is returned again.
+        """
         settled = []
         for entry in self._store.pending_transactions():
             reply = await self._ledger.call(
@@ -131,12 +142,20 @@ class TransactionAuthor:
             if reply.status == "final":
                 settled.append((entry, reply))
                 self._height = max(self._height, reply.height)
+            elif reply.status == "unknown" and (reason := self._find_void(entry)):
+                settled.append((entry, TransactionReply("final", reason=reason)))
             elif reply.status == "unknown":
-                await self._send(entry.transaction_id, entry.raw)
+                await self.submit(entry)
         return settled
 
-    async def _send(self, transaction_id: bytes, raw: bytes) -> None:
-        try:
-            await self._ledger.call("submit", {"raw": raw.hex()}, SubmitReply)
-        except MessagingError as error:
-            logger.warning("transaction %s waits: %s", transaction_id.hex()[:16], error)
+    def _find_void(self, entry: OutboxEntry) -> str:
+        """Tell why a transaction that the chain does not know can never come into a block.
+
+        Nonce and height were asked before the ledger was asked for the transaction.
+        """
+        if self._height > entry.expiry_height:
+            return f"expired after block {entry.expiry_height}"
+        nonce = decode_transaction(entry.raw).nonce
+        if nonce < self._nonce_on_chain:
+            return f"another transaction used its nonce {nonce}"
+        return ""

@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import sys
 
 from gateway.cli.output import emit, home_of, table
+from gateway.errors import ProfileError
 from gateway.profiles.library import ProfileLibrary
 from gateway.profiles.loading import load_profile
 from gateway.profiles.profile import Measure, Profile
@@ -11,13 +13,21 @@ from gateway.profiles.samples import check_sample
 
 
 def list_profiles(options: argparse.Namespace) -> int:
-    """List the profiles that ship, and those in the home folder."""
+    """List the profiles that ship, and those in the home folder; exit 1 when one is malformed."""
     library = _library(options)
-    profiles = [library.get(name) for name in library.names()]
+    profiles: list[Profile] = []
+    problems: list[str] = []
+    for name in library.names():
+        try:
+            profiles.append(library.get(name))
+        except ProfileError as error:
+            problems.append(str(error))
     rows = [(one.name, one.transport, f"{one.vendor} {one.model}") for one in profiles]
     data = [{"name": name, "transport": transport, "for": text} for name, transport, text in rows]
     emit(options, data, table(("NAME", "TRANSPORT", "FOR"), rows))
-    return 0
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
 
 
 def _library(options: argparse.Namespace) -> ProfileLibrary:

@@ -13,12 +13,15 @@ import re
 
 ROOT = "ss/v1"
 NAME_PATTERN = re.compile(r"^[a-z0-9][a-z0-9_-]{0,31}$")
-NAME_RULE = "1 to 32 of a-z, 0-9, _ and -, starting with a letter or digit"
+NAME_RULE = "1 to 32 of a-z, 0-9, _ and -, starting with a letter or digit; not ss, homeassistant"
+# A device's own topics may begin with its name: these would lead into the gateway's tree, or into
+# that with which Home Assistant is told of devices.
+RESERVED_NAMES = ("ss", "homeassistant")
 
 
 def is_name(text: str) -> bool:
     """Tell whether `text` can name a gateway or a device (`NAME_RULE`)."""
-    return NAME_PATTERN.fullmatch(text) is not None
+    return NAME_PATTERN.fullmatch(text) is not None and text not in RESERVED_NAMES
 
 
 def device(gateway: str, name: str, leaf: str) -> str:

@@ -1,8 +1,12 @@
 """What the types of a profile cannot say: each finding is a path into the file and one line."""
 
+import re
 from collections.abc import Iterator, Sequence
 
-from gateway.profiles.document import Path
+import msgspec
+
+from gateway.model import topics
+from gateway.profiles.document import Path, Plain
 from gateway.profiles.modbus_map import WORDS, is_unreadable
 from gateway.profiles.profile import (
     DEVICE_PLACEHOLDER,
@@ -17,10 +21,12 @@ from gateway.profiles.samples import parse_decimal, parse_frame
 Finding = tuple[Path, str]
 
 _ADDRESSES = 65_536
+_DEVICE_NAME = topics.NAME_PATTERN.pattern.strip("^$")
 
 
 def check_profile(profile: Profile) -> Iterator[Finding]:
     """Yield every contradiction in a well-typed profile."""
+    yield from _check_characters(msgspec.to_builtins(profile), ())
     yield from _check_transport(profile)
     if profile.modbus is not None:
         yield from _check_measures(profile.modbus.quantities, ("modbus", "quantities"))
@@ -31,6 +37,19 @@ def check_profile(profile: Profile) -> Iterator[Finding]:
     names = {one.name for one in profile.measures}
     for index, sample in enumerate(profile.samples):
         yield from _check_sample(profile, sample, names, ("samples", index))
+
+
+def _check_characters(value: Plain, path: Path) -> Iterator[Finding]:
+    """Refuse what a terminal would obey instead of show; only a sample's payload is raw."""
+    if isinstance(value, str) and not value.isprintable():
+        bad = next(one for one in value if not one.isprintable())
+        yield path, f"{path[-1]} holds the character {bad!a}: remove it, and fold long text by >-"
+    for key, one in value.items() if isinstance(value, dict) else ():
+        yield from _check_characters(key, (*path, key))
+        if key != "payload":
+            yield from _check_characters(one, (*path, key))
+    for index, one in enumerate(value if isinstance(value, list | tuple) else ()):
+        yield from _check_characters(one, (*path, index))
 
 
 def _check_transport(profile: Profile) -> Iterator[Finding]:
@@ -113,11 +132,25 @@ def _check_mqtt(device: MqttMap) -> Iterator[Finding]:
                 yield here, "a topic has no wildcards; write one line per topic"
             if DEVICE_PLACEHOLDER not in topic:
                 yield here, f"two devices would share this topic; put {DEVICE_PLACEHOLDER} into it"
-            if f"{rest}/".startswith("ss/"):
-                yield here, "the tree ss/ is the gateway's own; its `up` topic needs no line"
+            root = _reserved_root(topic)
+            if root is not None:
+                yield here, f"the tree {root}/ is not the device's; begin with another word"
             if topic in seen:
                 yield here, "this topic appears twice; remove one"
             seen.add(topic)
+
+
+def _reserved_root(topic: str) -> str | None:
+    """Return the reserved tree into which a device's name can turn `topic`, or None.
+
+    A first level that is the name alone needs no care: no device may have a reserved name.
+    """
+    first = topic.split("/", 1)[0]
+    if first == DEVICE_PLACEHOLDER:
+        return None
+    parts = (re.escape(part) for part in first.split(DEVICE_PLACEHOLDER))
+    pattern = re.compile(_DEVICE_NAME.join(parts))
+    return next((root for root in topics.RESERVED_NAMES if pattern.fullmatch(root)), None)
 
 
 def _check_sample(

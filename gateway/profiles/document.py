@@ -15,7 +15,7 @@ from yaml.tokens import AliasToken, AnchorToken, DirectiveToken, TagToken
 
 from gateway.errors import ProfileError
 
-FILE_BYTES_MAX = 256 * 1024
+FILE_BYTES_MAX = 64 * 1024  # ten times the largest map; PyYAML needs a second for as much
 DEPTH_MAX = 20
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -43,7 +43,12 @@ class Document:
         """Return the one line that says what is wrong at `path`, or at its nearest known parent."""
         while path not in self.lines:
             path = path[:-1]
-        return ProfileError(f"{self.file}:{self.lines[path]}: {what}")
+        return ProfileError(f"{self.file}:{self.lines[path]}: {one_line(what)}")
+
+
+def one_line(text: str) -> str:
+    """Return `text` with what would break, colour or reorder the line written as an escape."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def parse_document(raw: bytes, file: str) -> Document:
@@ -113,11 +118,11 @@ class _Builder:
         data: dict[str, Plain] = {}
         for key_node, child in node.value:
             key = key_node.value
+            if not isinstance(key_node, ScalarNode):
+                raise self._error(key_node, "a list or a map is no key; write one word")
             self._check_characters(key_node)
             if key_node.tag != _YAML + "str":
-                raise self._error(
-                    key_node, f"the key {str(key)[:40]!r} is not text; put it in quotes"
-                )
+                raise self._error(key_node, f"the key {key[:40]!r} is not text; put it in quotes")
             if key in data:
                 raise self._error(key_node, f"the key {key[:40]!r} appears twice; remove one")
             data[key] = self.build(child, (*path, key))
@@ -138,15 +143,15 @@ class _Builder:
             return text
         raise self._error(node, f"{text[:40]!r} can be read in several ways; {_ADVICE[kind]}")
 
-    def _check_characters(self, node: Node) -> None:
-        if isinstance(node, ScalarNode) and not node.value.isascii():
+    def _check_characters(self, node: ScalarNode) -> None:
+        if not node.value.isascii():
             try:
                 node.value.encode()
             except UnicodeEncodeError:
                 raise self._error(node, "half of a surrogate pair is no character") from None
 
     def _error(self, node: Node, what: str) -> ProfileError:
-        return ProfileError(f"{self._file}:{node.start_mark.line + 1}: {what}")
+        return ProfileError(f"{self._file}:{node.start_mark.line + 1}: {one_line(what)}")
 
 
 _ADVICE = {

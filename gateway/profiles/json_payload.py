@@ -19,7 +19,7 @@ from ledger.types.reading import Quantity
 PAYLOAD_BYTES_MAX = 64 * 1024
 CONTAINERS_MAX = 256  # bounds nesting far below Python's recursion limit
 SOURCE_TIME_MAX_MS = 253_402_300_799_999  # the end of the year 9999
-_TIME_CHARACTERS_MAX = 40
+_TIME_CHARACTERS_MAX = 40  # more than any ISO 8601 form of one moment in microseconds
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Json: TypeAlias = "bool | str | int | Decimal | list[Json] | dict[str, Json] | None"
@@ -139,8 +139,7 @@ class JsonDecoder:
             return None
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             return _malformed(f"{self._time_path} is neither Unix seconds nor ISO 8601 text")
-        time_ms = round_decimal(Decimal(value), 3)
-        return time_ms if time_ms is not None and 0 < time_ms <= SOURCE_TIME_MAX_MS else None
+        return _bounded(round_decimal(Decimal(value), 3))
 
 
 def decode_json(
@@ -163,12 +162,19 @@ def _find(data: Json, keys: tuple[str, ...]) -> Json:
     return data
 
 
+def _bounded(time_ms: int | None) -> int | None:
+    """Return a time from 1970 to 9999; None for any other, and for the 0 of a clock not yet set."""
+    return time_ms if time_ms is not None and 0 < time_ms <= SOURCE_TIME_MAX_MS else None
+
+
 def _parse_time_text(text: str, path: str) -> int | Rejected | None:
     """Return the Unix ms of ISO 8601 text; None without an offset: whose local time is unknown."""
+    if len(text) > _TIME_CHARACTERS_MAX:
+        return _malformed(f"{path} is longer than {_TIME_CHARACTERS_MAX} characters")
     try:
-        moment = datetime.fromisoformat(text[:_TIME_CHARACTERS_MAX])
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return _malformed(f"{path} is not ISO 8601 text such as 2026-01-31T12:00:00Z")
-    if moment.tzinfo is None or moment < _EPOCH:
+    if moment.tzinfo is None:
         return None
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    return _bounded((moment - _EPOCH) // timedelta(milliseconds=1))

@@ -16,11 +16,9 @@ class ProfileLibrary:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._files = {path.stem: path for path in sorted(SHIPPED.glob("*/*.yaml"))}
-        own = sorted(folder.glob("*.yaml")) if folder is not None else []
-        for path in own:
-            if path.stem in self._files:
-                raise ProfileError(f"{path}: {path.stem} ships with the gateway; rename your file")
-            self._files[path.stem] = path
+        own = {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder else {}
+        self._hiding = {name: own[name] for name in own.keys() & self._files.keys()}
+        self._files |= own
         self._loaded: dict[str, Profile] = {}
 
     def names(self) -> list[str]:
@@ -28,9 +26,13 @@ class ProfileLibrary:
         return sorted(self._files)
 
     def get(self, name: str) -> Profile:
-        """Return a profile; raise `ProfileError` for an unknown name or a malformed file."""
+        """Return a profile; raise `ProfileError` for an unknown name or a file that is wrong."""
         if name in self._loaded:
             return self._loaded[name]
+        if name in self._hiding:
+            raise ProfileError(
+                f"{self._hiding[name]}: {name} ships with the gateway; rename your file"
+            )
         path = self._files.get(name)
         if path is None:
             near = difflib.get_close_matches(name, self.names(), 3, 0.4) or self.names()

@@ -13,9 +13,9 @@ from gateway.profiles.document import FILE_BYTES_MAX, Document, Path, Plain, par
 from gateway.profiles.profile import Profile
 
 _STEP = re.compile(r"\.([A-Za-z_0-9]+)|\[([0-9]+)\]")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`")
-_PLACE = re.compile(r" - at (?:`key` in )?`\$(.*)`$")
+_PLACE = re.compile(r" - at (?:`key` in )?`\$(.*)`\Z", re.DOTALL)
 
 
 def load_profile(path: FilePath) -> Profile:

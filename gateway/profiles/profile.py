@@ -172,12 +172,22 @@ class Profile(Part, frozen=True, dict=True):
 
     @functools.cached_property
     def hash(self) -> bytes:
-        """SHA-256 of the canonical encoding of what decides readings.
+        """SHA-256 of the canonical encoding of what decides readings, and of nothing else.
 
-        Samples and words for people do not count.
+        That is the transport, each quantity, the markers' registers and values, the topics and
+        the place of the time: no names, no words for people, no samples, and not how the
+        registers are fetched. A default counts the same whether it is written or not.
         """
-        meaning = msgspec.structs.replace(self, samples=(), description="")
-        return sha256(canonical.encode(msgspec.to_builtins(meaning)))
+        return sha256(canonical.encode([self.transport, msgspec.to_builtins(self._meaning)]))
+
+    @property
+    def _meaning(self) -> "ModbusMap | MqttMap | BleMap | None":
+        if self.modbus is not None:
+            nameless = (msgspec.structs.replace(one, meaning="") for one in self.modbus.markers)
+            return ModbusMap(quantities=self.modbus.quantities, markers=tuple(nameless))
+        if self.mqtt is not None:
+            return msgspec.structs.replace(self.mqtt, ignored_topics=())
+        return self.ble
 
     @property
     def measures(self) -> tuple[Measure, ...]:

@@ -9,56 +9,15 @@
 -- Rule 5: when the bill reaches the deposit the session pauses, so that nothing is sold on credit
 --         beyond that reading.
 
-local metering = modules.metering
+local metering, tariffs = modules.metering, modules.tariff
 
 local PROOFS_MAX = 64
 local PAUSES_MAX = 64
-local ZONES_MAX = 24
 local NAME_BYTES_MAX = 64
-local DAY_MINUTES = 1440
-local OFFSET_MINUTES_MAX = 14 * 60
 local UNITS = { Wh = 0, kWh = 3 } -- the power of ten that makes it Wh
 local WH_EXPONENT_MAX = 9 -- a meter counts in 10^-9 .. 10^9 Wh
 
 local contract = {}
-
--- The tariff
-
-local function check_zone(zone, from_minute, prices)
-  if #zone.name == 0 or #zone.name > NAME_BYTES_MAX then
-    host.abort("tariff: a zone's name has 1 to 64 bytes")
-  elseif zone.from_minute ~= from_minute or zone.to_minute <= from_minute then
-    host.abort("tariff: zones must follow each other without gap or overlap")
-  elseif prices[zone.name] ~= nil and prices[zone.name] ~= zone.price then
-    host.abort("tariff: zone " .. zone.name .. " has two prices")
-  end
-end
-
-local function check_tariff(tariff)
-  local prices, minute = {}, 0
-  if #tariff.zones > ZONES_MAX then
-    host.abort("tariff: at most 24 zones")
-  elseif math.abs(tariff.utc_offset_minutes) > OFFSET_MINUTES_MAX then
-    host.abort("tariff: utc_offset_minutes is -840..840")
-  end
-  for _, zone in ipairs(tariff.zones) do
-    check_zone(zone, minute, prices)
-    prices[zone.name] = zone.price
-    minute = zone.to_minute
-  end
-  if minute ~= DAY_MINUTES then
-    host.abort("tariff: zones must cover the day from minute 0 to 1440")
-  end
-end
-
-local function find_zone(tariff, time_ms)
-  local minute = (time_ms // 60000 + tariff.utc_offset_minutes) % DAY_MINUTES
-  for _, zone in ipairs(tariff.zones) do
-    if minute < zone.to_minute then
-      return zone.name
-    end
-  end
-end
 
 -- The bill
 
@@ -170,7 +129,7 @@ local function is_countable(terms, mark)
 end
 
 local function add_energy(terms, session, verdict)
-  local zone = find_zone(terms.tariff, session.mark.time_ms)
+  local zone = tariffs.find_zone(terms.tariff, session.mark.time_ms)
   session.energy[zone] = metering.add(session.energy[zone] or 0, verdict.delta)
   session.mark = verdict.mark
 end
@@ -203,7 +162,7 @@ end
 
 function contract.init(args)
   metering.check_rules(args)
-  check_tariff(args.tariff)
+  tariffs.check(args.tariff)
   if UNITS[args.unit] == nil then
     host.abort("unit: expected Wh or kWh")
   end

@@ -314,3 +314,11 @@ test.case("zones must cover the day exactly", function()
   refuses_zones({ zone(0, 700, "z", 1), zone(700, 1440, "z", 2) }, "has two prices")
   refuses_zones({ zone(0, 1500) }, "cover the day")
 end)
+
+test.case("the offset to UTC is that of a place on Earth", function()
+  local terms = make_terms()
+  for _, offset in ipairs({ -841, 841, math.mininteger }) do
+    terms.tariff.utc_offset_minutes = offset
+    test.refused(test.deploy({ args = terms }), "utc_offset_minutes is -840..840")
+  end
+end)

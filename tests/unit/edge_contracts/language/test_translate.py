@@ -1,4 +1,7 @@
+import contextlib
+
 import pytest
+from hypothesis import given, strategies as st
 
 from edge_contracts.errors import SourceError
 from edge_contracts.language.translate import translate
@@ -139,3 +142,24 @@ def test_a_bundle_of_long_chains_is_translated_quickly():
     source = "local t = {} return t" + ".a" * 30_000
 
     assert len(translate(source)) > 60_000
+
+
+SCRAPS = """
+local x = 1 if then else elseif end for do while repeat until function return break goto a
+:: ( ) { } [ ] [[ ]] , ; . .. ... : + - * // % & | ~ << >> == ~= <= < > # = 'a' " \\ 7 0x
+and or not nil true false in t.k f() --[[ --
+"""
+soup = st.lists(st.sampled_from(SCRAPS.split(" ")), max_size=30).map(" ".join)
+
+
+@given(soup | st.text(max_size=60))
+def test_any_text_is_translated_or_refused_with_a_line(text):
+    with contextlib.suppress(SourceError):
+        assert translate(text).count("\n") <= text.count("\n")
+
+
+@given(soup)
+def test_no_soup_of_tokens_escapes_the_sandbox(text):
+    with contextlib.suppress(SourceError):
+        run = run_body(text, gas=20_000)
+        assert run.status in {"ok", "aborted", "out-of-gas", "out-of-memory"}

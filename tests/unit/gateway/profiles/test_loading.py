@@ -143,8 +143,31 @@ def test_the_starting_points_are_valid():
             MQTT,
             "{device}/state",
             "ss/v1/g/dev/{device}/up",
-            "p.yaml:6: the tree ss/ is the gateway's",
+            "p.yaml:6: the tree ss/ is not the device's",
         ),
+        (MQTT, "{device}/state", "s{device}/v1/home/dev/m/up", "p.yaml:6: the tree ss/ is not"),
+        (MQTT, "{device}/state", "{device}s/state", "p.yaml:6: the tree ss/ is not"),
+        (MQTT, "{device}/state", "{device}{device}/state", "p.yaml:6: the tree ss/ is not"),
+        (MQTT, "{device}/state", "home{device}/x", "p.yaml:6: the tree homeassistant/ is not"),
+        (MQTT, "{device}/state", "homeassistant/{device}/x", "p.yaml:6: the tree homeassistant/"),
+        (MQTT, "{device}/state", "$SYS/{device}", "p.yaml:6: a topic has no wildcards"),
+        (MQTT, "name: my", '"a\\nb": 1\nname: my', "p.yaml:1: unknown key 'a\\nb'; remove it"),
+        (MQTT, "unit: W", '"u\\nx": W', "p.yaml:8: unknown key 'u\\nx'; remove it"),
+        (MQTT, "vendor: Me", 'vendor: "a\\nb"', "p.yaml:2: vendor holds the character '\\n'"),
+        (MQTT, "vendor: Me", 'vendor: "a\\0b"', "p.yaml:2: vendor holds the character '\\x00'"),
+        (MQTT, "model: Two", 'model: "\\e[31m"', "p.yaml:3: model holds the character '\\x1b'"),
+        (MQTT, "model: Two", 'model: "\\u202e"', "p.yaml:3: model holds the character '\\u202e'"),
+        (
+            MQTT,
+            "model: Two",
+            "model: Two\ndescription: |\n  a\n  b",
+            "p.yaml:4: description holds the character '\\n'",
+        ),
+        (MQTT, "unit: W", 'unit: "W\\x9b"', "p.yaml:8: unit holds the character '\\x9b'"),
+        (MQTT, "{device}/state", "{device}/\\nx", "p.yaml:6: 0 holds the character '\\n'"),
+        (MQTT, "json: p}", 'json: "p\\u2028"}', "p.yaml:8: json holds the character '\\u2028'"),
+        (MQTT, "on: one", 'on: "o\\a"', "p.yaml:10: description holds the character '\\x07'"),
+        (MODBUS, "meaning: type", 'meaning: "\\r"', "p.yaml:7: meaning holds the character"),
         (
             MQTT,
             '"{device}/state"',
@@ -161,7 +184,7 @@ def test_malformed(base, old, new, line):
     with pytest.raises(ProfileError) as caught:
         parse_profile(text.encode(), "p.yaml")
     assert str(caught.value).startswith(line), str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_the_name_is_the_files_name(tmp_path):
@@ -179,12 +202,56 @@ def test_a_file_that_cannot_be_read(tmp_path):
 def test_the_hash_is_over_what_decides_readings():
     profile = parse_profile(MQTT.encode(), "p.yaml")
     assert len(profile.hash) == 32
-    other_sample = parse_profile(MQTT.replace("description: one", "description: 1st").encode(), "p")
-    other_words = parse_profile(MQTT.encode() + b"description: x\n", "p")
-    other_scale = parse_profile(MQTT.replace("scale: 0", "scale: -1").encode(), "p")
-    assert other_sample.hash == profile.hash
-    assert other_words.hash == profile.hash
-    assert other_scale.hash != profile.hash
+    assert parse_profile(MODBUS.encode(), "p.yaml").hash != profile.hash
+
+
+@pytest.mark.parametrize(
+    ("base", "old", "new"),
+    [
+        (MQTT, "description: one", "description: 1st"),
+        (MQTT, "vendor: Me", "vendor: You"),
+        (MQTT, "model: Two", "model: Three\ndescription: x"),
+        (MQTT, "my-plug", "her-plug"),
+        (MQTT, "  quantities:", '  ignored_topics: ["{device}/online"]\n  quantities:'),
+        (MQTT, "json: p", "json: p, exponent: 0"),
+        (MODBUS, "meaning: type", "meaning: the kind"),
+        (MODBUS, "modbus:\n", "modbus:\n  gap: 3\n  registers_per_request: 20\n"),
+        (MODBUS, "last: 99", "last: 98"),
+    ],
+)
+def test_what_decides_no_reading_leaves_the_hash(base, old, new):
+    assert old in base
+    assert parse_profile(base.replace(old, new, 1).encode(), "p").hash == _hash(base)
+
+
+@pytest.mark.parametrize(
+    ("base", "old", "new"),
+    [
+        (MQTT, "scale: 0", "scale: -1"),
+        (MQTT, "unit: W", "unit: kW"),
+        (MQTT, "json: p", "json: q"),
+        (MQTT, "json: p", "json: p, exponent: 3"),
+        (MQTT, "json: p", "json: p, range: [0, 9]"),
+        (MQTT, "{device}/state", "{device}/status"),
+        (MQTT, "  quantities:", "  time: t\n  quantities:"),
+        (MODBUS, "value: 7", "value: 8"),
+        (MODBUS, "address: 10", "address: 11"),
+        (MODBUS, "missing: 0", "missing: 1"),
+        (MODBUS, "type: float32", "type: float32, word_order: little"),
+    ],
+)
+def test_what_decides_readings_changes_the_hash(base, old, new):
+    assert old in base
+    assert parse_profile(base.replace(old, new, 1).encode(), "p").hash != _hash(base)
+
+
+def _hash(text):
+    return parse_profile(text.encode(), "p").hash
+
+
+def test_a_payload_of_a_sample_may_have_several_lines():
+    text = MQTT.replace("payload: '{\"p\": 1}'", 'payload: "{\\n\\t\\"p\\": 1}"')
+    assert "\n" in (parse_profile(text.encode(), "p").samples[0].payload or "")
 
 
 def test_own_profiles_join_the_shipped_ones(tmp_path):
@@ -204,8 +271,10 @@ def test_a_profile_is_read_once(tmp_path):
 
 def test_an_own_profile_does_not_hide_a_shipped_one(tmp_path):
     (tmp_path / "json-energy.yaml").write_text(MQTT)
+    library = ProfileLibrary(tmp_path)
     with pytest.raises(ProfileError, match="json-energy ships with the gateway; rename your file"):
-        ProfileLibrary(tmp_path)
+        library.get("json-energy")
+    assert library.get("eastron-sdm630").vendor == "Eastron"
 
 
 def test_an_unknown_name_tells_the_near_ones():
