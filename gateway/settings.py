@@ -5,6 +5,8 @@ names the file, the key and what to write.
 """
 
 import os
+import re
+import secrets
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,11 @@ from msgspec import Meta
 
 from gateway.errors import SettingsError
 
+PORT_MAX = 65_535
 SETTINGS_BYTES_MAX = 256 * 1024  # a settings file is written by hand; anything larger is a mistake
+_LISTEN = re.compile(
+    r"(?P<host>[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?):(?P<port>[0-9]{1,5})", re.ASCII
+)
 T = TypeVar("T")
 
 
@@ -126,7 +132,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_settings(home: Home) -> Settings:
     """Return the settings of a home folder; raises `SettingsError` with one line."""
-    if not home.settings.exists():
+    try:
+        is_home = home.settings.exists()
+    except OSError as error:
+        raise SettingsError(f"{home.settings}: cannot be read: {error.strerror}") from None
+    if not is_home:
         raise SettingsError(
             f"{home.path} is not a Smartshare home: no smartshare.toml; create one with "
             f"`smartshare init --home {home.path} --new-network`"
@@ -166,11 +176,10 @@ def explain(error: msgspec.ValidationError) -> str:
 
 def parse_listen(text: str) -> tuple[str, int]:
     """Return host and port of `HOST:PORT`; raises `SettingsError`."""
-    host, separator, port = text.rpartition(":")
-    is_port = port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65_535
-    if not separator or not host or not is_port:
-        raise SettingsError(f"listen {text!r} is not HOST:PORT, for example 127.0.0.1:1883")
-    return host.strip("[]"), int(port)
+    match = _LISTEN.fullmatch(text)
+    if match is None or not 0 < int(match["port"]) <= PORT_MAX:
+        raise SettingsError(f"listen {text[:80]!r} is not HOST:PORT, for example 127.0.0.1:1883")
+    return match["host"].strip("[]"), int(match["port"])
 
 
 def broker_endpoint(settings: Settings) -> tuple[str, int]:
@@ -186,8 +195,9 @@ def write_private(path: Path, data: bytes) -> None:
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace a file so that readers and crashes see the old or the new content, never a mix."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    # An unguessable name that must be new: in a shared folder nobody can plant a link there.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

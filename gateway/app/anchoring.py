@@ -7,6 +7,7 @@ away, the round ends with one log line and the next one goes on from what is on 
 
 import asyncio
 import logging
+from dataclasses import dataclass
 
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.sessions import SessionRecorder
@@ -30,11 +31,21 @@ logger = logging.getLogger(__name__)
 
 ROUND_INTERVAL_S = 0.2  # short against the batch age; a final block starts a round at once
 RETRY_INTERVAL_S = 1.0  # after the ledger or the agent was away
-PENDING_MAX = 64  # signed transactions that may wait for a ledger that is away
+# Signed transactions that may wait: the mempool takes no nonce that runs further ahead.
+PENDING_MAX = 64
+FAILED_AGAIN_NS = 60_000_000_000  # each try costs a fee; a second failure in a row is no accident
 
 PURPOSE_ANCHOR = "anchor"
 PURPOSE_DEVICE = "register-device"
 NO_ANCHOR = bytes(HASH_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a device's newest anchor failed, and when another may be tried (monotonic)."""
+
+    reason: str
+    retry_ns: int
 
 
 class AnchoringService:
@@ -57,7 +68,7 @@ class AnchoringService:
         self._policy = policy
         self._clock = clock
         self._registered: dict[bytes, bytes] = {}  # device id -> profile hash on its way or there
-        self._failures: dict[bytes, str] = {}  # device id -> why its newest anchor failed
+        self._failures: dict[bytes, _Failure] = {}  # by device id, until an anchor is applied
         self._is_synchronised = False
         self.anchored = 0  # readings, since the start
         self.problem = "waiting for the ledger"
@@ -75,11 +86,12 @@ class AnchoringService:
                 await asyncio.sleep(RETRY_INTERVAL_S)
 
     def _find_problem(self) -> str:
-        return self._author.refusal or next(iter(self._failures.values()), "")
+        failed = next(iter(self._failures.values()), None)
+        return self._author.refusal or (failed.reason if failed is not None else "")
 
     def _report(self, problem: str) -> None:
         if problem and problem != self.problem:
-            logger.warning("anchoring waits: %s", problem)
+            logger.info("anchoring waits: %s", problem)
         elif self.problem and not problem:
             logger.info("anchoring goes on")
         self.problem = problem
@@ -105,7 +117,9 @@ class AnchoringService:
             if not reply.applied:
                 break  # other batches may have failed with it: what is left is asked for again
         for device in self._store.devices():
-            if len(self._store.pending_transactions()) < PENDING_MAX:
+            # Room for two: a device's first anchor under a profile follows its registration.
+            has_room = len(self._store.pending_transactions()) <= PENDING_MAX - 2
+            if has_room and not self._is_put_off(device):
                 await self._anchor(device)
         await self._recorder.round(PENDING_MAX)
 
@@ -133,10 +147,7 @@ class AnchoringService:
         name = entry.transaction_id.hex()[:16]
         logger.error("%s %s failed: %s", entry.purpose, name, reply.reason)
         self._registered.clear()
-        body = decode_transaction(entry.raw).body
-        if isinstance(body, Anchor | RegisterDevice):
-            device = body.device_id
-            self._failures[device] = f"{entry.purpose} of device {device.hex()}: {reply.reason}"
+        self._note_failure(entry, reply.reason)
         if entry.purpose == PURPOSE_ANCHOR:
             await self._store.mark_batch_failed(entry.transaction_id, reply.height)
         else:
@@ -144,6 +155,20 @@ class AnchoringService:
                 entry.transaction_id, SettlementStatus.FAILED, reply.height
             )
             self._recorder.transaction_settled(entry.transaction_id, reply.reason)
+
+    def _note_failure(self, entry: OutboxEntry, reason: str) -> None:
+        body = decode_transaction(entry.raw).body
+        if isinstance(body, Anchor | RegisterDevice):
+            device = body.device_id
+            wait_ns = FAILED_AGAIN_NS if device in self._failures else 0
+            self._failures[device] = _Failure(
+                f"{entry.purpose} of device {device.hex()} failed: {reason}",
+                self._clock.monotonic_ns() + wait_ns,
+            )
+
+    def _is_put_off(self, device: DeviceRecord) -> bool:
+        failed = self._failures.get(device.device_id)
+        return failed is not None and self._clock.monotonic_ns() < failed.retry_ns
 
     async def _anchor(self, device: DeviceRecord) -> None:
         backlog = self._store.backlog(device.name)

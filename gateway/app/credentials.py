@@ -87,19 +87,24 @@ class CredentialFile:
     def _reload(self) -> None:
         try:
             status = self._path.stat()
+            if (status.st_mtime_ns, status.st_ino) == self._stamp:
+                return
+            data = self._path.read_bytes()
         except FileNotFoundError:
             self._hashes, self._stamp = {}, (0, 0)
             return
-        if (status.st_mtime_ns, status.st_ino) == self._stamp:
-            return
+        except OSError as error:
+            raise SettingsError(f"{self._path}: cannot be read: {error.strerror}") from None
         try:
-            self._hashes = msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
-        except msgspec.DecodeError as error:
+            self._hashes = msgspec.json.decode(data, type=dict[str, str])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise SettingsError(
-                f"{self._path}: not a map of user names to hashes ({error}); restore it, or delete "
-                "it and make new credentials with `smartshare device credential NAME`"
+                f"{self._path}: not a map of user names to hashes; restore it from a backup"
             ) from None
         self._stamp = (status.st_mtime_ns, status.st_ino)
 
     def _save(self) -> None:
-        write_private(self._path, msgspec.json.encode(self._hashes))
+        try:
+            write_private(self._path, msgspec.json.encode(self._hashes))
+        except OSError as error:
+            raise SettingsError(f"{self._path}: cannot be written: {error.strerror}") from None

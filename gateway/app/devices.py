@@ -72,6 +72,7 @@ class DeviceSet:
             for config, profile in mqtt
         }
         self._stamp = stamp
+        self._publisher.forget_others({config.name for config, _ in devices})
 
     def principal(self, username: str) -> Principal | None:
         """Return the principal of a device that publishes by MQTT, or None."""
@@ -106,14 +107,15 @@ class DeviceSet:
         while True:
             await asyncio.sleep(CHECK_INTERVAL_S)
             stamp = self._read_stamp()
-            if stamp == self._stamp:
-                continue
+            if stamp == self._stamp and not self.problem:
+                continue  # with a problem it is tried again: what was missing may be elsewhere
             try:
                 self.load()
             except GatewayError as error:
                 self._stamp = stamp
-                self.problem = str(error)
-                logger.error("the devices stay as they were: %s", error)  # noqa: TRY400 - one line
+                if str(error) != self.problem:
+                    self.problem = str(error)
+                    logger.error("the devices stay as they were: %s", error)  # noqa: TRY400 - one line
             else:
                 self.problem = ""
                 logger.info("%d devices in force", len(self._entries))

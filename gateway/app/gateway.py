@@ -54,7 +54,7 @@ def build_clock(settings: Settings) -> Clock:
 
 
 async def run_gateway(home: Home, notifier: Notifier, stop: asyncio.Event) -> None:
-    """Run until `stop` is set; raises `GatewayError` when a part fails for good."""
+    """Run until `stop` is set; a part that fails for good ends all with a `GatewayError`."""
     settings = load_settings(home)
     agent = AgentClient(home.agent_socket)
     keys = await wait_for_agent(agent, notifier.status, stop)
@@ -64,19 +64,9 @@ async def run_gateway(home: Home, notifier: Notifier, stop: asyncio.Event) -> No
     store = ReadingsStore.open(home.readings, clock, keys.node)
     try:
         await _Gateway(home, settings, clock, store, agent, keys).run(notifier, stop)
-    except* GatewayError as group:
-        raise _first(group) from None
     finally:
         store.close()
         agent.close()
-
-
-def _first(group: BaseExceptionGroup[GatewayError]) -> GatewayError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, GatewayError)
-    return error
 
 
 class _Gateway:

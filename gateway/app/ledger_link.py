@@ -19,7 +19,10 @@ T = TypeVar("T")
 class LedgerLink:
     """Sends requests to the ledger and waits for their answers."""
 
-    def __init__(self, broker: EmbeddedBroker, gateway: str) -> None:
+    def __init__(
+        self, broker: EmbeddedBroker, gateway: str, *, reply_timeout_s: float = REPLY_TIMEOUT_S
+    ) -> None:
+        self._reply_timeout_s = reply_timeout_s
         self._broker = broker
         self._gateway = gateway
         # The ledger answers a request once: numbers must not repeat when this process starts anew.
@@ -38,7 +41,7 @@ class LedgerLink:
         payload = msgspec.json.encode({"transaction": number, **body})
         try:
             self._broker.publish(topics.request(self._gateway, "ledger", verb), payload)
-            async with asyncio.timeout(REPLY_TIMEOUT_S):
+            async with asyncio.timeout(self._reply_timeout_s):
                 answer = await future
         except TimeoutError:
             raise MessagingError(f"the ledger did not answer `{verb}`; is it running?") from None

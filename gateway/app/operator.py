@@ -1,5 +1,6 @@
 """Commands and demonstrations as the operator of a running node: typed requests, and wallet transactions."""
 
+import secrets
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -33,10 +34,12 @@ class Operator:
     def __init__(
         self,
         home: Home,
-        client_id: str = "smartshare-command",
+        client_id: str | None = None,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
         self._answer_timeout_s = answer_timeout_s
+        # A client id of its own: the broker lets the newest of two that share one displace the other.
+        client_id = client_id or f"command-{secrets.token_hex(6)}"
         login = service_login(home, load_settings(home), OPERATOR, client_id)
         self.gateway = login.gateway
         self._client = RpcClient(
@@ -81,13 +84,18 @@ class Operator:
         clock: Clock = SystemClock()
         deadline_ns = clock.monotonic_ns() + int(timeout_s * 1_000_000_000)
         while True:
-            reply = self.ask("transaction", {"id": transaction_id}, TransactionReply)
-            if reply.status == "final":
-                return reply
+            try:
+                reply = self.ask("transaction", {"id": transaction_id}, TransactionReply)
+            except MessagingError as error:
+                standing = str(error)  # a process may be starting anew; the transaction is safe
+            else:
+                if reply.status == "final":
+                    return reply
+                standing = reply.status
             if clock.monotonic_ns() > deadline_ns:
                 raise MessagingError(
-                    f"transaction {transaction_id} is {reply.status} after {timeout_s:g} s; look "
-                    f"again with `smartshare chain tx {transaction_id}`"
+                    f"transaction {transaction_id} is not final after {timeout_s:g} s ({standing}); "
+                    f"look again with `smartshare chain tx {transaction_id}`"
                 )
             time.sleep(POLL_INTERVAL_S)
 
@@ -115,8 +123,18 @@ class WalletAccount:
         )
         with closing(self._agent):
             signature = self._agent.sign_transaction(Purpose.WALLET, payload)
-        self._operator.submit(wrap(payload, signature))
-        return domains.transaction_id(payload).hex(), sender, account.pending_nonce
+        transaction_id = domains.transaction_id(payload).hex()
+        try:
+            self._operator.submit(wrap(payload, signature))
+        except MessagingError as error:
+            if not isinstance(error.__cause__, TimeoutError):
+                raise
+            # Sent, and no answer: sending another one might pay twice.
+            raise MessagingError(
+                f"{error} It may have been taken all the same: before you try again, look with "
+                f"`smartshare chain tx {transaction_id}`"
+            ) from None
+        return transaction_id, sender, account.pending_nonce
 
 
 def check_applied(transaction_id: str, reply: TransactionReply) -> None:

@@ -4,6 +4,7 @@ A device's newest reading is published a few times a second at most, however fas
 """
 
 import asyncio
+from collections.abc import Set as AbstractSet
 
 from gateway.broker.broker import EmbeddedBroker
 from gateway.errors import Rejected
@@ -25,6 +26,7 @@ class ReadingPublisher:
         self._newest: dict[str, StoredReading] = {}
         self._available: dict[str, bool] = {}
         self._availability_changed: set[str] = set()
+        self._gone: set[str] = set()
         self.stored = 0
         self.rejected = 0
 
@@ -48,6 +50,15 @@ class ReadingPublisher:
             self._available[device] = is_available
             self._availability_changed.add(device)
 
+    def forget_others(self, devices: AbstractSet[str]) -> None:
+        """Forget the devices that are not among these, and take back what is retained of them."""
+        gone = self._available.keys() - devices
+        for device in gone:
+            del self._available[device]
+            self._newest.pop(device, None)
+        self._availability_changed -= gone
+        self._gone = (self._gone | gone) - devices
+
     @property
     def availability(self) -> dict[str, str]:
         """Device name to `online` or `offline`, for those heard of since the start."""
@@ -65,6 +76,10 @@ class ReadingPublisher:
             for device in changed:
                 topic = topics.device(self._gateway, device, "availability")
                 broker.publish(topic, _word(self._available[device]).encode(), retain=True)
+            gone, self._gone = self._gone, set()
+            for device in gone:
+                for leaf in ("state", "availability"):  # an empty one removes it (MQTT-3.3.1-10)
+                    broker.publish(topics.device(self._gateway, device, leaf), b"", retain=True)
 
 
 def _word(is_available: bool) -> str:

@@ -65,9 +65,7 @@ def _find_batch(reader: ReadingsReader, device: str, sequence: int | None) -> Ba
 
 def _newest_sequence(reader: ReadingsReader, device: str) -> int:
     stored, batch = reader.last(device, 1), reader.newest_batch(device)  # either may be pruned away
-    return max(
-        stored[0].reading.sequence if stored else 0, batch.last if batch is not None else 0
-    )
+    return max(stored[0].reading.sequence if stored else 0, batch.last if batch is not None else 0)
 
 
 def _find_newest_final(reader: ReadingsReader, device: str) -> BatchRecord:

@@ -23,6 +23,10 @@ DEVICES_MAX = 1000  # what one Raspberry Pi is asked to serve
 INTERVAL_MS_MIN = 50
 INTERVAL_MS_MAX = 24 * 3_600_000
 
+# [devices.NAME] and [[devices.NAME.sessions]]; TOML allows blanks, and quotes round a name.
+_HEADER = re.compile(r"""\[\[?\s*devices\s*\.\s*(?P<name>"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)\s*[.\]]""")
+_BLANK_LINES = re.compile(r"\n{3,}")
+
 
 class _Session(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: str
@@ -76,40 +80,34 @@ def add_device(home: Home, name: str, profile: str, address: str | None, interva
     """Append a device to the file; raises `SettingsError` if the name is taken or malformed."""
     if any(entry.config.name == name for entry in load_devices(home)):
         raise SettingsError(f"device {name!r} exists already in {home.devices}")
-    lines = [f"[devices.{name}]", f"profile = {_quote(profile)}"]
+    block = [f"[devices.{name}]", f"profile = {_quote(profile)}"]
     if address is not None:
-        lines.append(f"address = {_quote(address)}")
-    lines.append(f"interval_ms = {interval_ms}")
-    _append(home, lines)
+        block.append(f"address = {_quote(address)}")
+    block.append(f"interval_ms = {interval_ms}")
+    lines = _read_lines(home)
+    _replace(home, [*lines, "", *block])
 
 
 def bind_session(home: Home, name: str, contract: str, session: str, record_every_ms: int) -> None:
     """Let a device's anchored readings be recorded in a contract session."""
-    text = _read(home)
-    if name not in tomllib.loads(text).get("devices", {}):
-        raise SettingsError(f"no device {name!r} in {home.devices}")
+    lines, sections = _find_device(home, name)
     block = [
+        "",
         f"[[devices.{name}.sessions]]",
         f"contract = {_quote(contract)}",
         f"session = {_quote(session)}",
         f"record_every_ms = {record_every_ms}",
     ]
-    head, tail = _split_at_device(text, name)
-    _replace(home, "\n".join([head.rstrip(), "", *block, "", tail.lstrip("\n")]).rstrip() + "\n")
+    end = sections[-1].stop
+    _replace(home, [*lines[:end], *block, *lines[end:]])
 
 
 def remove_device(home: Home, name: str) -> None:
     """Remove a device's sections from the file; its stored readings stay."""
-    text = _read(home)
-    if name not in tomllib.loads(text).get("devices", {}):
-        raise SettingsError(f"no device {name!r} in {home.devices}")
-    kept, skipping = [], False
-    for line in text.splitlines():
-        if line.lstrip().startswith("["):
-            skipping = _section_of(line) == name
-        if not skipping:
-            kept.append(line)
-    _replace(home, "\n".join(kept).rstrip() + "\n")
+    lines, sections = _find_device(home, name)
+    removed = {number for section in sections for number in section}
+    kept = [line for number, line in enumerate(lines) if number not in removed]
+    _replace(home, kept, without=name)
 
 
 def _entry(name: str, table: object) -> DeviceEntry:
@@ -134,37 +132,52 @@ def _quote(text: str) -> str:
     return msgspec.json.encode(text).decode()  # a JSON string is a TOML basic string
 
 
-def _section_of(line: str) -> str | None:
-    match = re.match(r'\s*\[\[?\s*devices\s*\.\s*"?([^\]."]+)', line)
-    return match.group(1).strip() if match else None
+def _find_device(home: Home, name: str) -> tuple[list[str], list[range]]:
+    """Return the file's lines and which of them are the device's, section by section.
 
-
-def _split_at_device(text: str, name: str) -> tuple[str, str]:
-    """Split the file after the last line of a device's sections."""
-    lines = text.splitlines(keepends=True)
-    end = len(lines)
-    inside = False
+    A section ends with its last line that says something: a comment behind it belongs to what
+    follows. Raises `SettingsError` where there is no such device, or none with a header of its own.
+    """
+    entries = load_devices(home)
+    if all(entry.config.name != name for entry in entries):
+        raise SettingsError(f"no device {name!r} in {home.devices}")
+    lines = _read_lines(home)
+    sections: list[range] = []
+    is_inside = False
     for number, line in enumerate(lines):
-        if line.lstrip().startswith("["):
-            if inside and _section_of(line) != name:
-                end = number
-                break
-            inside = inside or _section_of(line) == name
-    return "".join(lines[:end]), "".join(lines[end:])
+        text = line.strip()
+        if text.startswith("["):
+            is_inside = _section_of(text) == name
+            if is_inside:
+                sections.append(range(number, number + 1))
+        elif is_inside and text and not text.startswith("#"):
+            sections[-1] = range(sections[-1].start, number + 1)
+    if not sections:
+        raise SettingsError(
+            f"{home.devices}: device {name!r} has no [devices.{name}] line of its own: edit the "
+            "file by hand"
+        )
+    return lines, sections
 
 
-def _read(home: Home) -> str:
-    load_devices(home)
-    return home.devices.read_text()
+def _section_of(header: str) -> str | None:
+    match = _HEADER.match(header)
+    return match["name"].strip("\"'") if match else None
 
 
-def _append(home: Home, lines: list[str]) -> None:
-    text = home.devices.read_text() if home.devices.exists() else ""
-    _replace(home, text.rstrip() + ("\n\n" if text.strip() else "") + "\n".join(lines) + "\n")
+def _read_lines(home: Home) -> list[str]:
+    """Return the file's lines without their ends, or nothing where there is no file."""
+    try:
+        return home.devices.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SettingsError(f"{home.devices}: cannot be read: {error.strerror}") from None
 
 
-def _replace(home: Home, text: str) -> None:
+def _replace(home: Home, lines: list[str], *, without: str | None = None) -> None:
     """Write the file after checking that what would be written can be read back."""
+    text = _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n") + "\n"
     try:
         file = msgspec.convert(tomllib.loads(text), _File)
     except tomllib.TOMLDecodeError as error:
@@ -173,4 +186,11 @@ def _replace(home: Home, text: str) -> None:
         raise SettingsError(f"{home.devices}: {explain(error)}") from None
     for name, table in file.devices.items():
         _entry(name, table)
-    write_atomic(home.devices, text.encode())
+    if without in file.devices:
+        raise SettingsError(
+            f"{home.devices}: device {without!r} is written in a form that only an editor can remove"
+        )
+    try:
+        write_atomic(home.devices, text.encode())
+    except OSError as error:
+        raise SettingsError(f"{home.devices}: cannot be written: {error.strerror}") from None

@@ -14,12 +14,13 @@ from gateway.app.registry import SessionBinding
 from gateway.app.transactions import TransactionAuthor
 from gateway.clock import Clock
 from gateway.model.ledger_api import QueryReply
-from gateway.pipeline.batch import build_batch, proof_for
+from gateway.pipeline.batch import build_batch, proofs_for
 from gateway.pipeline.selection import select_for_session
 from gateway.readings.records import SettlementStatus
 from gateway.readings.store import ReadingsStore
 from ledger.codec import canonical
 from ledger.params import CONTRACT_ARGS_BYTES_MAX, CONTRACT_CALL_GAS_MAX
+from ledger.types.reading import Reading
 from ledger.types.transaction import CallContract
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ PROOFS_BYTES_MAX = CONTRACT_ARGS_BYTES_MAX * 3 // 4  # room for the session's na
 PROOFS_MAX = 48  # bounds the gas of one call
 SEQUENCE_MAX = 2**63 - 1  # what a database and a contract can count to
 ASK_AGAIN_NS = 5_000_000_000  # a session that is paused may be resumed by its parties
+
+_Record = tuple[Reading, bytes]  # and its canonical `ReadingProof`
 
 
 @dataclass
@@ -84,9 +87,8 @@ class SessionRecorder:
             feed = await self._find_feed(key)
             if feed is None:
                 continue
-            while len(self._store.pending_transactions()) < pending_max:
-                if not await self._advance(feed):
-                    break
+            while await self._advance(feed, pending_max):
+                pass
 
     async def _find_feed(self, key: tuple[str, SessionBinding]) -> _Feed | None:
         is_asking_due = self._ask_again_ns.get(key, 0) <= self._clock.monotonic_ns()
@@ -114,15 +116,19 @@ class SessionRecorder:
             return None
         sequence, time_ms = _number(session, "sequence"), _number(session, "time_ms")
         if not 0 <= sequence < SEQUENCE_MAX:
-            logger.warning("session %s of %s: sequence %d is none", binding.session, device, sequence)
+            logger.warning(
+                "session %s of %s: sequence %d is none", binding.session, device, sequence
+            )
             return None
         newest = self._store.newest_batch(device)
         if sequence == 0 and newest is not None:
             sequence = newest.last - 1  # a new session starts from the newest anchored reading
         return _Feed(device, binding, sequence, time_ms)
 
-    async def _advance(self, feed: _Feed) -> bool:
-        """Record the next batch if it is final; tell whether there may be more."""
+    async def _advance(self, feed: _Feed, pending_max: int) -> bool:
+        """Record the next batch, if it is final and as far as there is room; tell whether to go on."""
+        if len(self._store.pending_transactions()) >= pending_max:
+            return False
         record = self._store.batch_containing(feed.device, feed.sequence + 1)
         if record is None or record.status is not SettlementStatus.FINAL:
             return False
@@ -138,10 +144,14 @@ class SessionRecorder:
             feed.time_ms,
             feed.binding.record_every_ms,
         )
-        proofs = [canonical.encode(proof_for(batch, reading.sequence)) for reading in chosen]
-        for group in _split(proofs):
-            await self._call(feed, group)
-        feed.sequence, feed.time_ms = record.last, chosen[-1].gateway_time_ms
+        proofs = proofs_for(batch)
+        records = [(one, canonical.encode(proofs[one.sequence - batch.first])) for one in chosen]
+        for group in _split(records):
+            if len(self._store.pending_transactions()) >= pending_max:
+                return False
+            await self._call(feed, [proof for _, proof in group])
+            newest = group[-1][0]
+            feed.sequence, feed.time_ms = newest.sequence, newest.gateway_time_ms
         return True
 
     async def _call(self, feed: _Feed, proofs: list[bytes]) -> None:
@@ -156,15 +166,15 @@ class SessionRecorder:
         self._calls[entry.transaction_id] = (feed.device, feed.binding)
 
 
-def _split(proofs: list[bytes]) -> Iterator[list[bytes]]:
-    """Yield the proofs in groups that fit one call each."""
-    group: list[bytes] = []
+def _split(records: list[_Record]) -> Iterator[list[_Record]]:
+    """Yield the readings and their proofs in groups that fit one call each."""
+    group: list[_Record] = []
     size = 0
-    for proof in proofs:
+    for reading, proof in records:
         if group and (len(group) == PROOFS_MAX or size + len(proof) > PROOFS_BYTES_MAX):
             yield group
             group, size = [], 0
-        group.append(proof)
+        group.append((reading, proof))
         size += len(proof)
     yield group
 

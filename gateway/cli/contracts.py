@@ -36,6 +36,8 @@ def parse_arguments(text: str) -> bytes:
         return encode_value(_to_value(value))
     except (CodecError, ValueFormatError, ValueError) as error:
         raise SettingsError(f"--args: {error}") from None
+    except RecursionError:
+        raise SettingsError("--args: nested too deeply") from None
 
 
 def _to_value(value: Any) -> Value:

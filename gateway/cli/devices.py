@@ -7,7 +7,7 @@ from gateway.app.registry import add_device, load_devices, remove_device
 from gateway.cli.output import emit, home_of, table
 from gateway.errors import SettingsError
 from gateway.model import topics
-from gateway.model.device import parse_address
+from gateway.model.device import DeviceConfig, parse_address
 from gateway.profiles.library import ProfileLibrary
 from gateway.settings import load_settings
 
@@ -25,6 +25,8 @@ def add(options: argparse.Namespace) -> int:
             f"{options.profile} is a Modbus profile: say where the device is with "
             "--address modbus-tcp://HOST:PORT?unit=1"
         )
+    config = DeviceConfig(options.name, options.profile, address, options.interval_ms)
+    config.check_against(profile.transport)
     add_device(home, options.name, options.profile, options.address, options.interval_ms)
     data: dict[str, object] = {"name": options.name, "profile": options.profile}
     lines = [f"device {options.name} is added; a running gateway takes it up by itself"]

@@ -1,5 +1,6 @@
 """The entry point: parse, run the handler, turn every failure into one line and an exit code."""
 
+import argparse
 import importlib
 import importlib.metadata
 import logging
@@ -11,14 +12,12 @@ from gateway.cli.parser import PROGRAM, build_parser
 from gateway.errors import GatewayError
 from ledger.errors import LedgerError
 
+SERVICES = frozenset({"run", "agent", "gateway", "ledger"})
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, 1 or 2. Never prints a traceback unless SMARTSHARE_DEBUG is set."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
     parser = build_parser()
     try:
         options = parser.parse_args(arguments)
@@ -30,28 +29,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 2
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    _configure_logging(options.command)
     module, _, function = options.handler.partition(":")
     try:
-        return int(getattr(importlib.import_module(module), function)(options) or 0)
+        code = int(getattr(importlib.import_module(module), function)(options) or 0)
+        sys.stdout.flush()  # here a reader that went away can still be answered for
     except (GatewayError, LedgerError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 1
+        return _fail(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader went away (`smartshare ... | head`): keep the interpreter from complaining.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        return _fail(f"{place}{error.strerror or str(error) or type(error).__name__}")
     except Exception as error:
         if os.environ.get("SMARTSHARE_DEBUG"):
             raise
         line = str(error).splitlines()[0] if str(error) else ""
-        print(
-            f"{PROGRAM}: internal error: {type(error).__name__}: {line}; "
-            "set SMARTSHARE_DEBUG=1 to see where",
-            file=sys.stderr,
+        return _fail(
+            f"internal error: {type(error).__name__}: {line}; set SMARTSHARE_DEBUG=1 to see where"
         )
-        return 1
+    return code
+
+
+def _fail(line: str) -> int:
+    print(f"{PROGRAM}: {line}", file=sys.stderr)
+    return 1
+
+
+def _configure_logging(command: str) -> None:
+    """Services tell what they do; commands speak through their output and one line of error."""
+    level = logging.INFO if command in SERVICES else logging.WARNING
+    text = "%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=level, format=text, stream=sys.stderr)
+    logging.getLogger("amqtt").setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

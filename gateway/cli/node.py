@@ -11,11 +11,12 @@ from pathlib import Path
 from gateway.app.provision import initialise
 from gateway.cli.output import emit, home_of
 from gateway.clock import SystemClock
-from gateway.errors import SettingsError
+from gateway.errors import GatewayError, SettingsError
 from gateway.sd_notify import Notifier
 from gateway.settings import Home, load_settings, parse_listen
 from gateway.smart_agent.provision import renew_guard
 from ledger.codec.text import format_address
+from ledger.errors import LedgerError
 
 Service = Callable[[Home, Notifier, asyncio.Event], Awaitable[None]]
 
@@ -110,6 +111,17 @@ async def _until_signalled(home: Home, service: Service) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await service(home, Notifier(os.environ), stop)
+    try:
+        await service(home, Notifier(os.environ), stop)
+    except* (GatewayError, LedgerError) as group:
+        raise _first(group) from None
     sys.stdout.flush()
     return 0
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> BaseException:
+    """Return what went wrong first in a process whose parts run side by side."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

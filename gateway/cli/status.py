@@ -77,6 +77,8 @@ def _check(name: str, look: Callable[[], object]) -> _Check:
         look()
     except (GatewayError, LedgerError) as error:
         return _Check(name, str(error))
+    except OSError as error:
+        return _Check(name, f"{error.filename}: {error.strerror}")
     return _Check(name, "")
 
 
@@ -88,7 +90,7 @@ def _check_agent(home: Home) -> None:
 def _check_devices(home: Home) -> None:
     library = ProfileLibrary(home.profiles)
     for entry in load_devices(home):
-        library.get(entry.config.profile)
+        entry.config.check_against(library.get(entry.config.profile).transport)
 
 
 def _check_disk(home: Home) -> None:
@@ -105,7 +107,7 @@ def _check_clock() -> None:
 
 
 def _check_running(home: Home) -> None:
-    with Operator(home, "smartshare-doctor") as operator:
+    with Operator(home) as operator:
         health = operator.ask_gateway("health", {}, Health)
         operator.ask("status", {}, StatusReply)
     if health.problems:

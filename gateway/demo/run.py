@@ -1,5 +1,6 @@
 """The demonstration, act by act: measure, anchor, meter, settle, bill, prove, try to cheat."""
 
+import contextlib
 import logging
 import shutil
 import subprocess
@@ -48,13 +49,13 @@ def _play(home: Home, output: Path, console: Console, *, once: bool) -> int:
     prepare(home, SystemClock())
     with Stage(home) as stage, stage.connect() as operator, PlugPublisher(home, PLUG) as plug:
         settlement = Settlement(home, operator)
-        watcher = Watcher(operator, plug, settlement, view)
-        with Screen(view, console) as screen:
-            _meter_a_day(settlement, watcher, screen)
-        print_bill(console, settlement.bill())
-        is_proven = _prove(home, output, settlement.last_sequence(), console)
-        if is_proven and not once:
-            _go_on(home, watcher, console)
+        with contextlib.closing(Watcher(operator, plug, settlement, view)) as watcher:
+            with Screen(view, console) as screen:
+                _meter_a_day(settlement, watcher, screen)
+            print_bill(console, settlement.bill())
+            is_proven = _prove(home, output, settlement.last_sequence(), console)
+            if is_proven and not once:
+                _go_on(home, watcher, console)
     return 0 if is_proven else 1
 
 
@@ -90,13 +91,13 @@ def _prove(home: Home, output: Path, sequence: int, console: Console) -> bool:
     if genesis != home.genesis:
         write_atomic(genesis, home.genesis.read_bytes())
     console.print(f"\n[bold]Receipt[/bold] of the last billed reading: {receipt}")
-    console.print(f"[dim]$ smartshare verify {receipt} --genesis {genesis}[/dim]")
+    console.print(f"[dim]$ smartshare verify {receipt} --genesis {genesis}[/dim]", soft_wrap=True)
     is_valid = _verify(receipt, genesis) == 0
     position = text.index(b'"reading"') + 30
     forged = output / "receipt-forged.json"
     write_atomic(forged, text[:position] + bytes([text[position] ^ 1]) + text[position + 1 :])
     console.print("\n[bold]The same receipt with one byte changed[/bold]")
-    console.print(f"[dim]$ smartshare verify {forged} --genesis {genesis}[/dim]")
+    console.print(f"[dim]$ smartshare verify {forged} --genesis {genesis}[/dim]", soft_wrap=True)
     is_forgery_refused = _verify(forged, genesis) == 1
     if not (is_valid and is_forgery_refused):
         console.print("[red]The receipt does not behave as it should: this is a fault of ours.")

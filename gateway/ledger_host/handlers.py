@@ -6,9 +6,10 @@ where it is called, since a contract may take its time.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from gateway.errors import MessagingError
 from gateway.messaging.server import Handler
@@ -32,6 +33,7 @@ from ledger.params import HASH_BYTES
 from ledger.ports import ExecutionStatus
 from ledger.types.outcome import OutcomeStatus
 
+HEIGHT_MAX = 2**63 - 1  # what a database can count to
 NODE_TIMEOUT_S = 30.0  # a node's answer takes microseconds; longer means that its loop is gone
 T = TypeVar("T")
 
@@ -43,7 +45,7 @@ class _Named(msgspec.Struct, forbid_unknown_fields=True):
     address: str = ""
     device_id: str = ""
     raw: str = ""
-    height: int = 0
+    height: Annotated[int, Meta(ge=0, le=HEIGHT_MAX)] = 0
     contract: str = ""
     method: str = ""
     args: str = ""
@@ -137,7 +139,7 @@ class LedgerHandlers:
     def _block(self, request: _Named) -> BlockReply:
         block = self._on_loop(lambda: self._node.block(request.height))
         if block is None:
-            raise MessagingError(f"there is no block {request.height} yet")
+            raise MessagingError(f"there is no block {request.height}")
         header = block.header
         return BlockReply(
             height=header.height,

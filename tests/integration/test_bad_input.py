@@ -141,7 +141,7 @@ CONTRACTS = {
         "session",
     ),
     "unknown module": (
-        lambda f: edit(f / "manifest.toml", '["metering"]', '["magic"]'),
+        lambda f: edit(f / "manifest.toml", '"metering"', '"magic"'),
         "magic",
     ),
     "no code": (lambda f: (f / "contract.lua").unlink(), "contract.lua"),

@@ -8,6 +8,7 @@ for the rest of garbage until its timeout, and accept an answer to nobody.
 import asyncio
 import logging
 import socket
+from dataclasses import dataclass
 from typing import Final
 
 from pymodbus.client import AsyncModbusTcpClient
@@ -43,6 +44,23 @@ _EXCEPTIONS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for an answer, and how often to ask again at once."""
+
+    timeout_s: float = TIMEOUT_S  # at most TIMEOUT_S
+    silence_retries: int = RETRIES
+    busy_retries: int = RETRIES
+
+
+PATIENT = Patience()
+ONCE = Patience(silence_retries=0, busy_retries=0)
+
+
+class NoAnswerError(ConnectorError):
+    """Nothing that answers the request came in time: the one failure that may pass by itself."""
+
+
 class ModbusClient:
     """A connection to `host:port`, opened when first needed and again after it was lost.
 
@@ -56,6 +74,8 @@ class ModbusClient:
         self._driver: AsyncModbusTcpClient | None = None
         self._is_waiting = False
         self._silent_until = 0.0
+        self._asked = b""  # the header of the request under way
+        self._stray = ""  # what came instead of its answer
 
     async def connect(self) -> None:
         """Open the connection if it is not open; raises `ConnectorError`."""
@@ -94,32 +114,38 @@ class ModbusClient:
         count: int,
         unit_id: int,
         *,
-        retries: int = RETRIES,
+        patience: Patience = PATIENT,
     ) -> list[int]:
         """Return `count` 16-bit registers from protocol address `address`.
 
-        Silence and a busy device are asked again up to `retries` times. Raises `ConnectorError`
-        with one line: not connected, silence, an exception answer, or an answer that is wrong.
+        Silence and a busy device are asked again as `patience` says. Raises `NoAnswerError` for
+        silence, and `ConnectorError` for no connection, an exception answer, or a wrong answer;
+        each is one line.
         """
         assert 1 <= count <= BLOCK_REGISTERS_MAX, "a profile plans blocks within the limit"
-        for remaining in range(retries, -1, -1):
+        silences = busies = 0
+        while True:
             await self._wait_for_gap()
             await self.connect()
             try:
-                response = await self._request(function, address, count, unit_id)
-            except _NoAnswerError as error:
-                if remaining:
+                response = await self._request(
+                    function, address, count, unit_id, patience.timeout_s
+                )
+            except NoAnswerError:
+                if silences < patience.silence_retries:
+                    silences += 1
                     continue
                 # A half-open connection looks just like this; only a new one can tell.
                 self.close()
-                raise self._error(str(error)) from None
+                raise
             except ConnectorError:
                 self.close()
                 raise
-            if remaining and getattr(response, "exception_code", None) in _BUSY_CODES:
+            is_busy = getattr(response, "exception_code", None) in _BUSY_CODES
+            if is_busy and busies < patience.busy_retries:
+                busies += 1
                 continue
             return self._registers(response, function, address, count)
-        raise AssertionError("the last attempt returns or raises")
 
     async def _wait_for_gap(self) -> None:
         delay_s = self._silent_until - asyncio.get_running_loop().time()
@@ -127,19 +153,22 @@ class ModbusClient:
             await asyncio.sleep(delay_s)
 
     async def _request(
-        self, function: Function, address: int, count: int, unit_id: int
+        self, function: Function, address: int, count: int, unit_id: int, timeout_s: float
     ) -> ModbusPDU:
         assert self._driver is not None, "connect() comes first"
         driver = self._driver
         read = driver.read_input_registers if function == "input" else driver.read_holding_registers
+        self._stray = ""
         self._is_waiting = True
+        timer = asyncio.get_running_loop().call_later(timeout_s, self._give_up, unit_id)
         try:
             response = await read(address, count=count, device_id=unit_id)
         except ModbusException:
             if not driver.connected:
                 raise self._error(CLOSED) from None
-            raise _NoAnswerError(f"unit {unit_id} does not answer") from None
+            raise self._silence(unit_id) from None
         finally:
+            timer.cancel()
             self._is_waiting = False
             self._silent_until = asyncio.get_running_loop().time() + FRAME_GAP_S
             _heed_cancellation()
@@ -163,30 +192,37 @@ class ModbusClient:
 
     def _inspect(self, is_sending: bool, data: bytes) -> bytes:
         """Let only well-formed answers through; pymodbus calls this with all unread bytes."""
-        fault = None if is_sending else find_fault(data)
-        if fault is None:
+        if is_sending:
+            self._asked = data[:7]
             return data
-        self._fail(fault)
+        fault = find_fault(data)
+        if fault is None:
+            self._stray = find_stray(data, self._asked) or self._stray
+            return data
+        self._fail(self._error(fault))
         return b""
 
     def _notice(self, is_connected: bool) -> None:
         if not is_connected:
-            self._fail(CLOSED)
+            self._fail(self._error(CLOSED))
 
-    def _fail(self, reason: str) -> None:
+    def _give_up(self, unit_id: int) -> None:
+        self._fail(self._silence(unit_id))
+
+    def _fail(self, error: ConnectorError) -> None:
         """End the request that is under way; pymodbus would wait for its timeout."""
         if self._driver is None or not self._is_waiting:
             return
         future = self._driver.ctx.response_future
         if not future.done():
-            future.set_exception(self._error(reason))
+            future.set_exception(error)
+
+    def _silence(self, unit_id: int) -> NoAnswerError:
+        stray = f", but {self._stray}" if self._stray else ""
+        return NoAnswerError(f"{self._host}:{self._port}: unit {unit_id} does not answer{stray}")
 
     def _error(self, text: str) -> ConnectorError:
         return ConnectorError(f"{self._host}:{self._port}: {text}")
-
-
-class _NoAnswerError(Exception):
-    """Nothing arrived within `TIMEOUT_S`: the one failure that is worth asking again at once."""
 
 
 def find_fault(data: bytes) -> str | None:
@@ -208,6 +244,18 @@ def find_fault(data: bytes) -> str | None:
             return f"an answer whose length {length} contradicts its content"
         data = data[6 + length :]
     return None
+
+
+def find_stray(data: bytes, asked: bytes) -> str | None:
+    """Return how the last answer in well-formed `data` misses the request with header `asked`."""
+    stray = None
+    while len(data) >= _HEADER_BYTES:
+        if data[6] != asked[6]:
+            stray = f"unit {data[6]} does"
+        elif data[:2] != asked[:2]:
+            stray = "an answer to another request came"
+        data = data[6 + int.from_bytes(data[4:6], "big") :]
+    return stray
 
 
 def _heed_cancellation() -> None:

@@ -1,7 +1,8 @@
 """Polls the devices behind one Modbus TCP connection, one after the other, each at its own rate.
 
-A device that is lost is asked ever more rarely, and only once each time, so that the others on its
-connection keep their pace. A poll becomes an observation only if every block of it was read.
+A device that is lost is asked ever more rarely. Where several devices share the connection, a silent
+one costs the others one timeout per attempt at most: it is asked again not at once but when it is
+due next, and yields to the others. A poll becomes an observation only if every block was read.
 """
 
 import asyncio
@@ -10,7 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.clock import Clock
-from gateway.connectors.modbus.client import RETRIES, ModbusClient
+from gateway.connectors.modbus.client import (
+    ONCE,
+    PATIENT,
+    RETRIES,
+    TIMEOUT_S,
+    ModbusClient,
+    NoAnswerError,
+    Patience,
+)
 from gateway.errors import ConnectorError, Rejected
 from gateway.model.device import DeviceConfig
 from gateway.model.observation import Observation, StoredReading
@@ -22,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 BACK_OFF_STEP_MS = 2_000
 BACK_OFF_MAX_MS = 300_000
+SHORT_TIMEOUT_MIN_S = 0.1  # what a meter needs to answer
+SHORT_TIMEOUT_PER_CENT = 80  # of the fastest interval: the rest is for the other devices' answers
+FULL_TIMEOUT_EVERY = 6  # attempts: the first, then not before the third probe
 REFUSAL_LOG_INTERVAL_NS = 60_000_000_000  # an overloaded store refuses by the thousand
 NS_PER_MS = 1_000_000
 
@@ -31,6 +43,20 @@ Availability = Callable[[str, bool], None]
 def get_back_off_ms(failures: int) -> int:
     """Return how long to leave a device alone after so many failed polls in a row."""
     return min(BACK_OFF_STEP_MS * failures, BACK_OFF_MAX_MS)
+
+
+def get_shared_patience(silences: int, other_interval_ms: int, *, is_lost: bool) -> Patience:
+    """Return the patience with a device that shares its connection and missed `silences` polls.
+
+    The others wait meanwhile, the fastest every `other_interval_ms`: a device that was silent
+    before has less than that, so that they lose one poll at most. But every `FULL_TIMEOUT_EVERY`
+    attempts it has `TIMEOUT_S`, or one that is slow by nature would never be found again.
+    """
+    timeout_s = TIMEOUT_S
+    if silences % FULL_TIMEOUT_EVERY:
+        share_s = other_interval_ms * SHORT_TIMEOUT_PER_CENT / 100_000
+        timeout_s = min(TIMEOUT_S, max(SHORT_TIMEOUT_MIN_S, share_s))
+    return Patience(timeout_s, silence_retries=0, busy_retries=0 if is_lost else RETRIES)
 
 
 def get_next_due_ns(due_ns: int, interval_ms: int, now_ns: int) -> int:
@@ -47,7 +73,8 @@ class PolledDevice:
     config: DeviceConfig
     profile: Profile
     due_ns: int
-    failures: int = 0
+    failures: int = 0  # since it is lost
+    silences: int = 0  # in a row
     is_available: bool | None = None  # None until the first poll
     problem: str = ""  # the last refusal of its registers, so that only a change is logged
     blocks: tuple[RegisterBlock, ...] = field(init=False)
@@ -102,17 +129,26 @@ class ConnectionPoller:
         """Poll until cancelled; the connection is closed then."""
         try:
             while True:
-                device = min(self._devices, key=lambda device: device.due_ns)
-                delay_ns = device.due_ns - self._clock.monotonic_ns()
-                if delay_ns > 0:
-                    await asyncio.sleep(delay_ns / 1e9)
-                await self._poll(device)
+                await self._poll(await self._wait_for_turn())
         finally:
             self._client.close()
+
+    async def _wait_for_turn(self) -> PolledDevice:
+        """Return a device that is due; a silent one yields to all that are due within a timeout."""
+        while True:
+            now_ns = self._clock.monotonic_ns()
+            due = [device for device in self._devices if device.due_ns <= now_ns]
+            if due:
+                return min(due, key=_get_turn_ns)
+            next_ns = min(device.due_ns for device in self._devices)
+            await asyncio.sleep((next_ns - now_ns) / 1e9)
 
     async def _poll(self, device: PolledDevice) -> None:
         try:
             registers = await self._read(device)
+        except NoAnswerError as error:
+            self._mark_silent(device, error)
+            return
         except ConnectorError as error:
             self._mark_lost(device, error)
             return
@@ -123,7 +159,7 @@ class ConnectionPoller:
 
     async def _read(self, device: PolledDevice) -> dict[tuple[Function, int], int]:
         assert device.config.address is not None, "a Modbus device has an address"
-        retries = 0 if device.failures else RETRIES
+        patience = self._get_patience(device)
         registers: dict[tuple[Function, int], int] = {}
         for block in device.blocks:
             values = await self._client.read_block(
@@ -131,13 +167,21 @@ class ConnectionPoller:
                 block.address,
                 block.count,
                 device.config.address.unit_id,
-                retries=retries,
+                patience=patience,
             )
             registers |= {
                 (block.function, block.address + offset): value
                 for offset, value in enumerate(values)
             }
         return registers
+
+    def _get_patience(self, device: PolledDevice) -> Patience:
+        others_ms = [one.config.interval_ms for one in self._devices if one is not device]
+        if others_ms:
+            return get_shared_patience(
+                device.silences, min(others_ms), is_lost=device.is_available is False
+            )
+        return ONCE if device.failures else PATIENT
 
     def _submit(self, device: PolledDevice, registers: dict[tuple[Function, int], int]) -> None:
         name = device.config.name
@@ -151,6 +195,19 @@ class ConnectionPoller:
                 Observation(name, quantities), lambda result: self._refusals.note(name, result)
             )
 
+    def _mark_silent(self, device: PolledDevice, error: NoAnswerError) -> None:
+        """Ask once more when it is due, unless it was asked again already or too often."""
+        device.silences += 1
+        is_shared = len(self._devices) > 1
+        if not is_shared or device.is_available is False or device.silences > RETRIES:
+            self._mark_lost(device, error)
+            return
+        now_ns = self._clock.monotonic_ns()
+        device.due_ns = min(
+            get_next_due_ns(device.due_ns, device.config.interval_ms, now_ns),
+            now_ns + BACK_OFF_STEP_MS * NS_PER_MS,  # one polled every hour is not lost for hours
+        )
+
     def _mark_lost(self, device: PolledDevice, error: ConnectorError) -> None:
         device.failures += 1
         back_off_ms = get_back_off_ms(device.failures)
@@ -161,9 +218,14 @@ class ConnectionPoller:
             self._availability(device.config.name, False)
 
     def _mark_available(self, device: PolledDevice) -> None:
-        device.failures = 0
+        device.failures = device.silences = 0
         if not device.is_available:
             word = "answers" if device.is_available is None else "is back"
             device.is_available = True
             logger.info("%s %s: %s", device.config.name, word, device.config.address)
             self._availability(device.config.name, True)
+
+
+def _get_turn_ns(device: PolledDevice) -> int:
+    """Return what orders the devices that are due; a silent one is put off, but never for good."""
+    return device.due_ns + int(TIMEOUT_S * 1e9) * bool(device.silences)

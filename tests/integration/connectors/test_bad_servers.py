@@ -9,7 +9,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from gateway.connectors.modbus.client import ModbusClient
+from gateway.connectors.modbus.client import ONCE, ModbusClient
 from gateway.errors import ConnectorError
 from gateway.model.observation import Observation
 from gateway.profiles.profile import Marker
@@ -108,9 +108,9 @@ async def no_end(request, writer):
 
 SILENCE = "does not answer"
 BAD_SERVERS = [
-    (wrong_transaction, SILENCE),
+    (wrong_transaction, "does not answer, but an answer to another request came"),
     (zero_transaction, "belongs to another request"),
-    (wrong_unit, SILENCE),
+    (wrong_unit, "unit 1 does not answer, but unit 99 does"),
     (no_such_register, "exception 2, illegal data address"),
     (unknown_exception, "exception 77, unknown"),
     (busy, "exception 6, device busy"),
@@ -148,7 +148,7 @@ async def test_a_good_answer_is_returned(serve):
 async def test_a_bad_answer_is_one_clear_line(serve, answer, complaint):
     port = await serve(answer)
     with connected(port) as client, pytest.raises(ConnectorError, match=complaint) as caught:
-        await client.read_block("input", 7, 2, 1, retries=0)
+        await client.read_block("input", 7, 2, 1, patience=ONCE)
 
     assert str(caught.value).startswith(f"127.0.0.1:{port}: ")
     assert "\n" not in str(caught.value)
@@ -199,8 +199,8 @@ async def test_after_a_bad_answer_the_next_one_is_read(serve):
     with connected(await serve(moody)) as client:
         for _ in range(3):
             with pytest.raises(ConnectorError):
-                await client.read_block("input", 7, 1, 1, retries=0)
-            assert await client.read_block("input", 7, 1, 1, retries=0) == [7]
+                await client.read_block("input", 7, 1, 1, patience=ONCE)
+            assert await client.read_block("input", 7, 1, 1, patience=ONCE) == [7]
 
 
 async def test_nobody_listening_is_said_in_words():
@@ -273,6 +273,58 @@ async def test_a_dead_unit_leaves_the_others_on_its_bus_their_pace(
     assert took_s <= 6  # 15 polls take 3 s, and one probe of the dead unit 1 s
     assert len(sink.of("unit-3")) >= 12
     assert sink.changes_of("unit-1") == sink.changes_of("unit-3") == [True]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interval_ms", [1000, 500])
+async def test_a_unit_that_goes_silent_leaves_the_others_their_polls(
+    serve, sink, profile, run_connector, interval_ms
+):
+    is_silent = False
+    missed = asyncio.Event()
+
+    async def second_goes_silent(request, writer):
+        if request[6] == 2 and is_silent:
+            missed.set()
+        else:
+            await good(request, writer)
+
+    port = await serve(second_goes_silent)
+    bus = [(f"unit-{unit}", profile, port, unit, interval_ms) for unit in (2, 1)]
+    async with run_connector(*bus):
+        await sink.wait_until(lambda: all(sink.of(name) for name, *_ in bus), 10)
+        is_silent = True
+        await missed.wait()
+        before = len(sink.of("unit-1"))
+        await asyncio.sleep(6)
+        polls = len(sink.of("unit-1")) - before
+        assert polls >= 0.8 * 6000 / interval_ms
+
+        await sink.wait_until(lambda: sink.changes_of("unit-2") == [True, False], 10)
+        is_silent = False
+        await sink.wait_until(lambda: sink.changes_of("unit-2") == [True, False, True], 10)
+
+    assert sink.changes_of("unit-1") == [True]
+
+
+@pytest.mark.slow
+async def test_one_lost_frame_on_a_bus_costs_a_unit_one_poll_and_no_more(
+    serve, sink, profile, run_connector
+):
+    asked: list[int] = []
+
+    async def one_frame_is_lost(request, writer):
+        if request[6] == 2:
+            asked.append(request[7])
+        if len(asked) != 3 or request[6] != 2:  # the first request of its second poll
+            await good(request, writer)
+
+    port = await serve(one_frame_is_lost)
+    async with run_connector(*((f"unit-{unit}", profile, port, unit, 200) for unit in (1, 2))):
+        await sink.wait_until(lambda: len(sink.of("unit-2")) >= 3, 10)
+
+    assert sink.changes_of("unit-1") == sink.changes_of("unit-2") == [True]
+    assert len(asked) == 7  # two blocks for each of three readings, and the one without an answer
 
 
 async def test_a_poll_with_one_bad_block_makes_no_reading(serve, sink, profile, run_connector):

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from gateway.connectors.modbus.client import find_fault
+from gateway.connectors.modbus.client import find_fault, find_stray
 
 
 def frame(pdu: bytes, *, transaction: int = 1, unit: int = 1, protocol: int = 0) -> bytes:
@@ -49,3 +49,18 @@ def test_anything_else_is_named(data, fault):
 @given(st.binary(max_size=600))
 def test_no_bytes_upset_it(data):
     find_fault(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "stray"),
+    [
+        (ANSWER, None),
+        (ANSWER[:5], None),
+        (b"", None),
+        (frame(bytes([0x84, 2]), unit=9), "unit 9 does"),
+        (frame(bytes([0x84, 2]), transaction=7), "an answer to another request came"),
+        (frame(bytes([0x84, 2]), transaction=7) + ANSWER[:8], "an answer to another request came"),
+    ],
+)
+def test_an_answer_that_is_not_for_the_request_is_described(data, stray):
+    assert find_stray(data, ANSWER[:7]) == stray

@@ -4,11 +4,13 @@ import logging
 
 from hypothesis import given, strategies as st
 
+from gateway.connectors.modbus.client import RETRIES, TIMEOUT_S
 from gateway.connectors.modbus.poller import (
     REFUSAL_LOG_INTERVAL_NS,
     RefusalLog,
     get_back_off_ms,
     get_next_due_ns,
+    get_shared_patience,
 )
 from gateway.errors import Rejected, RejectReason
 from ledger.types.reading import ClockStatus
@@ -46,6 +48,21 @@ def test_the_next_poll_is_on_the_grid_however_long_this_one_took():
     assert get_next_due_ns(0, 100, 0) == 100 * MS
     assert get_next_due_ns(0, 100, 99 * MS) == 100 * MS
     assert get_next_due_ns(1_000 * MS, 100, 1_030 * MS) == 1_100 * MS
+
+
+def test_a_silent_device_on_a_shared_connection_costs_the_others_little():
+    waits_s = [get_shared_patience(n, 200, is_lost=n > RETRIES).timeout_s for n in range(8)]
+
+    assert waits_s == [TIMEOUT_S, *[0.16] * 5, TIMEOUT_S, 0.16]
+    assert get_shared_patience(1, 60_000, is_lost=False).timeout_s == TIMEOUT_S
+    assert get_shared_patience(1, 50, is_lost=False).timeout_s == 0.1
+
+
+def test_on_a_shared_connection_silence_is_never_asked_again_at_once():
+    present, lost = (get_shared_patience(2, 1000, is_lost=is_lost) for is_lost in (False, True))
+
+    assert present.silence_retries == lost.silence_retries == 0
+    assert (present.busy_retries, lost.busy_retries) == (RETRIES, 0)
 
 
 def test_missed_polls_are_skipped_not_caught_up():
