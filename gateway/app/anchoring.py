@@ -115,7 +115,10 @@ class AnchoringService:
         for entry, reply in await self._author.settle_outbox():
             await self._settle(entry, reply)
             if not reply.applied:
-                break  # other batches may have failed with it: what is left is asked for again
+                # Its nonce may be free again, and other batches may have failed with it: what is
+                # left is asked for again in the next round.
+                await self._author.synchronise()
+                break
         for device in self._store.devices():
             # Room for two: a device's first anchor under a profile follows its registration.
             has_room = len(self._store.pending_transactions()) <= PENDING_MAX - 2
@@ -158,11 +161,11 @@ class AnchoringService:
 
     def _note_failure(self, entry: OutboxEntry, reason: str) -> None:
         body = decode_transaction(entry.raw).body
-        if isinstance(body, Anchor | RegisterDevice):
+        if isinstance(body, Anchor):
             device = body.device_id
             wait_ns = FAILED_AGAIN_NS if device in self._failures else 0
             self._failures[device] = _Failure(
-                f"{entry.purpose} of device {device.hex()} failed: {reason}",
+                f"an anchor of device {device.hex()} failed: {reason}",
                 self._clock.monotonic_ns() + wait_ns,
             )
 

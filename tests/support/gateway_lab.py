@@ -55,7 +55,7 @@ from ledger.types.transaction import (
     Transfer,
 )
 from tests.support.ledger_lab import Lab, address_of, seed_of, sign_body
-from tests.support.readings import NODE_ID, PROFILE, ManualClock
+from tests.support.readings import NODE_ID, PROFILE, ManualClock, store_run
 
 GATEWAY = "gw1"
 UNTIL_S = 20.0
@@ -101,9 +101,8 @@ class SessionContract:
     """
 
     def __init__(self) -> None:
-        self.state = "open"
         self.answer: dict[str, Any] | None = None
-        self.is_broken = False
+        self.broken = b""  # a contract whose worker dies of each query
         self.queries = 0
 
     def check(self, code: ContractCode) -> str | None:
@@ -139,7 +138,7 @@ class SessionContract:
 
     def _session(self, call: ContractCall, host: ContractHost) -> dict[str, Any]:
         self.queries += 1
-        if self.is_broken:
+        if call.contract == self.broken:
             raise ExecutorError("the contract worker was killed")
         if self.answer is not None:
             return self.answer
@@ -249,6 +248,12 @@ class GatewayLab:
 
     def register(self, device: str, profile: bytes = PROFILE) -> bytes:
         return self.store.register_device(device, profile).device_id
+
+    async def measure(self, device: str, count: int) -> None:
+        """Store readings that are a second apart."""
+        for _ in range(count):
+            self.clock.time_ms += 1_000
+            await store_run(self.store, device, 1)
 
     def bind(self, device: str, contract: bytes, *, every_ms: int = 1, session: str = "s") -> None:
         self._bindings.append((device, SessionBinding(contract, session, every_ms)))
