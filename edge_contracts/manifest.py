@@ -76,7 +76,10 @@ def _load_toml(text: str) -> dict[str, object]:
         raise ManifestError(f"manifest: more than {CONTRACT_MANIFEST_BYTES_MAX} bytes")
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # TOMLDecodeError, and integers beyond int()'s limit
         raise ManifestError("manifest: not valid TOML", hint=str(error)) from None
 
 

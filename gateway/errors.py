@@ -9,6 +9,7 @@ line that a person needs: what, where, and what to do. A bug of ours is an `asse
     ├── ConnectorError    a device cannot be reached or answers nonsense
     ├── StoreError        the readings database cannot be opened, read or written
     ├── BrokerError       the MQTT broker cannot start
+    ├── AuthenticatorBusyError  too many passwords wait for their verification
     ├── AgentError        the SmartAgent is unreachable, locked, or refused
     │   └── VoteConflictError  its sign guard refuses this vote for good
     ├── DiscoveryError    the local network cannot be searched, or told about us
@@ -41,6 +42,10 @@ class StoreError(GatewayError):
 
 class BrokerError(GatewayError):
     """The MQTT broker cannot start or lost its listener."""
+
+
+class AuthenticatorBusyError(GatewayError):
+    """Too many passwords wait for their verification; the client tries again later."""
 
 
 class AgentError(GatewayError):

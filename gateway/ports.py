@@ -15,9 +15,12 @@ class Authenticator(Protocol):
     """Decides who a connection is. Called before any session of that client is touched."""
 
     async def authenticate(
-        self, client_id: str, username: str, password: bytes
+        self, client_id: str, username: str, password: bytes, address: str
     ) -> Principal | None:
-        """Return the principal, or None to refuse."""
+        """Return the principal, or None to refuse; `address` is the peer's.
+
+        Raises `AuthenticatorBusyError` when it cannot tell now.
+        """
         ...
 
 

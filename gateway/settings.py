@@ -4,10 +4,13 @@ Every limit has a default; a key that is unknown or of the wrong kind is refused
 names the file, the key and what to write.
 """
 
+import fcntl
 import os
 import re
 import secrets
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -193,6 +196,24 @@ def write_private(path: Path, data: bytes) -> None:
     write_atomic(path, data, mode=0o600)
 
 
+def _give_to_folder_owner(descriptor: int, folder: Path) -> None:
+    """As root, let a file belong to its folder's owner, so that a service can still read it."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+@contextmanager
+def editing(home: Home) -> Iterator[None]:
+    """Hold the home's files for one change, so that two commands at once do not lose one."""
+    descriptor = os.open(home.path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace a file so that readers and crashes see the old or the new content, never a mix."""
     # An unguessable name that must be new: in a shared folder nobody can plant a link there.
@@ -200,6 +221,7 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            _give_to_folder_owner(descriptor, path.parent)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

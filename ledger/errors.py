@@ -72,6 +72,8 @@ class Reason(enum.Enum):
     CONTRACT_ABORTED = "contract-aborted"
     OUT_OF_GAS = "out-of-gas"
     BAD_BLOCK = "bad-block"
+    NOT_RUN = "not-run"
+    BUSY = "busy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ SLOT_MS = 3_000  # a genesis may shorten it for a lab network
 HEARTBEAT_MS = 30_000  # longest wait for a block when there is no work: spares SD cards
 FUTURE_BLOCK_MS = 2_000  # a voter holds a block up to this far ahead of its clock
 
-TRANSACTION_BYTES_MAX = 128 * 1024  # a contract's code is the largest thing a transaction carries
+TRANSACTION_BYTES_MAX = (
+    120 * 1024
+)  # a contract's code; as hexadecimal text in one message of 256 KiB
 BLOCK_BYTES_MAX = 256 * 1024  # one block fits one MQTT packet
 BLOCK_TRANSACTIONS_MAX = 2_000
 EXPIRY_HEIGHTS_MAX = 100_000  # about 3.5 days of 3 s blocks: bounds the mempool's memory
@@ -30,6 +32,8 @@ TRANSACTION_FEE_MIN = 1_000  # base units: 0.00001 SSP, so that flooding costs s
 TRANSACTION_FEE_PER_BYTE = 1
 GAS_PER_FEE_UNIT = 100  # instructions bought by one base unit
 CONTRACT_CALL_GAS_MAX = 5_000_000
+DEPLOY_CHECK_GAS = 1_000_000  # checking new code runs its main chunk within this limit
+DEPLOY_CHECK_GAS_PER_CODE_BYTE = 4  # and compiles it
 CONTRACT_QUERY_GAS_MAX = 50_000_000
 CONTRACT_CODE_BYTES_MAX = 64 * 1024  # a parser meets hostile text: keep it short
 CONTRACT_MANIFEST_BYTES_MAX = 16 * 1024
@@ -41,6 +45,7 @@ CONTRACT_KEY_BYTES_MAX = 128
 CONTRACT_VALUE_BYTES_MAX = 64 * 1024
 CONTRACT_EVENT_BYTES_MAX = 4 * 1024  # 64 events at most: as much as one block holds
 CONTRACT_RESULT_BYTES_MAX = 16 * 1024  # of a call in a block; a query is bounded by its worker
+CONTRACT_OUTPUT_BYTES_MAX = 64 * 1024  # result and events of a call: outcomes stay small replies
 CONTRACT_VALUE_DEPTH_MAX = 16  # nesting of arguments: far below any decoder's own stack limit
 BLOCK_GAS_MAX = 50_000_000  # sum of gas limits: no block costs a voter more than one query may
 REASON_LENGTH_MAX = 200  # characters of a failed transaction's reason, which every node stores

@@ -110,7 +110,7 @@ class AnchoringService:
             self._registered.clear()
             self._recorder.forget()
             self._is_synchronised = True
-        elif self._author.refusal:
+        elif self._author.refusal or self._author.has_resubmitted:
             await self._author.synchronise()
         for entry, reply in await self._author.settle_outbox():
             await self._settle(entry, reply)

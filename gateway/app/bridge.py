@@ -27,7 +27,7 @@ class BridgeRequests:
         verb = topic.rsplit("/", 1)[-1]
         try:
             transaction = msgspec.json.decode(payload, type=_Request).transaction
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return  # it names no transaction, so nobody waits for an answer
         answer = self._answers.get(verb)
         if answer is None:

@@ -124,6 +124,6 @@ class DeviceSet:
     def _read_stamp(self) -> tuple[int, int] | None:
         try:
             status = self._home.devices.stat()
-        except FileNotFoundError:
-            return None
+        except OSError:
+            return None  # reading it says why
         return status.st_mtime_ns, status.st_ino

@@ -30,7 +30,7 @@ from gateway.model import topics
 from gateway.model.ledger_api import StatusReply
 from gateway.model.principal import Principal
 from gateway.pipeline.batch import BatchPolicy
-from gateway.readings.store import ReadingsStore
+from gateway.readings.store import PRUNE_BATCHES_MAX, ReadingsStore
 from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import Home, Settings, load_settings, parse_listen
 from gateway.smart_agent.client import AgentClient
@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 HEALTH_INTERVAL_S = 1.0
 ANNOUNCE_INTERVAL_S = 60.0  # everybody on the network hears an update
 PRUNE_INTERVAL_S = 600.0
+NO_AGE_LIMIT_MS = 0  # at this time nothing is old yet
 STALLED_S = 30.0  # an event loop that did not come round for so long is not healthy
 
 
@@ -173,13 +174,15 @@ class _Gateway:
         )
 
     async def _prune(self) -> None:
+        """Keep the store within its limits; without a trusted clock, within its bytes alone."""
         while True:
             await asyncio.sleep(PRUNE_INTERVAL_S)
-            if self._clock.is_synchronised():
-                await self._store.prune(self._clock.now_ms())
+            now_ms = self._clock.now_ms() if self._clock.is_synchronised() else NO_AGE_LIMIT_MS
+            while (await self._store.prune(now_ms)).batches == PRUNE_BATCHES_MAX:
+                pass  # each round is bounded and lets new readings through
 
     async def _announce(self) -> None:
-        """Announce by mDNS; without a usable network the gateway works unannounced."""
+        """Announce by mDNS; without a usable network the gateway works unannounced and tries again."""
         discovery = self._settings.discovery
         if not discovery.enabled:
             return
@@ -191,13 +194,18 @@ class _Gateway:
             version=importlib.metadata.version("smartshare-gateway"),
             mqtt_port=self._broker.port,
         )
-        try:
-            async with announce(announcement, discovery.interfaces or None) as announcer:
-                while True:
-                    await announcer.update_height(await self._ask_height())
-                    await asyncio.sleep(ANNOUNCE_INTERVAL_S)
-        except GatewayError as error:
-            logger.warning("not announced by mDNS: %s", error)
+        is_told = False
+        while True:
+            try:
+                async with announce(announcement, discovery.interfaces or None) as announcer:
+                    while True:
+                        await announcer.update_height(await self._ask_height())
+                        await asyncio.sleep(ANNOUNCE_INTERVAL_S)
+            except GatewayError as error:
+                if not is_told:
+                    logger.warning("not announced by mDNS yet: %s", error)
+                    is_told = True
+                await asyncio.sleep(ANNOUNCE_INTERVAL_S)
 
     async def _ask_height(self) -> int:
         try:

@@ -52,7 +52,7 @@ class LedgerLink:
     def _take_response(self, _topic: str, payload: bytes) -> None:
         try:
             number = msgspec.json.decode(payload, type=_Answer).transaction
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return  # not an answer to us; the sender is one of our own processes
         future = self._waiting.get(number)
         if future is not None and not future.done():
@@ -73,5 +73,5 @@ def _read_answer(verb: str, payload: bytes, reply: type[T]) -> T:
         if error:
             raise MessagingError(error)
         return msgspec.json.decode(payload, type=reply)
-    except (msgspec.DecodeError, RecursionError) as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise MessagingError(f"the ledger's answer to `{verb}` is malformed: {problem}") from None

@@ -7,6 +7,7 @@ from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import Home
 from gateway.supervision import ProcessSpec, Supervisor
 
+READY_TIMEOUT_S = 900.0  # checking a large database on an SD card takes minutes
 SERVICES = ("agent", "gateway", "ledger")  # each waits for the one before it where it needs it
 
 

@@ -5,18 +5,17 @@ import msgspec
 from gateway.app.credentials import CredentialFile
 from gateway.clock import Clock
 from gateway.errors import AgentError, SettingsError
+from gateway.ledger_host.genesis import load_genesis
 from gateway.messaging.service_login import LEDGER, OPERATOR, service_password_file
 from gateway.model import topics
 from gateway.settings import Home, write_atomic, write_private
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.messages import Bind, Refused
-from gateway.smart_agent.provision import create_agent, open_agent
+from gateway.smart_agent.provision import create_agent, is_agent_there, open_agent
 from gateway.smart_agent.unlock import find_unlock
-from ledger.codec import canonical
-from ledger.crypto import domains
 from ledger.params import HEARTBEAT_MS, SLOT_MS, SSP_BASE_UNITS
 from ledger.types.genesis import Allocation, Genesis, GenesisAgent
-from ledger.types.genesis_file import format_genesis
+from ledger.types.genesis_file import format_genesis, genesis_chain_id
 
 WALLET_GENESIS_AMOUNT = 1_000_000 * SSP_BASE_UNITS  # what the founder of a network starts with
 METERING_GENESIS_AMOUNT = 10_000 * SSP_BASE_UNITS  # pays the anchors' fees for years
@@ -66,21 +65,23 @@ def initialise(
     listen: str = "127.0.0.1:1883",
     network: NetworkOptions | None = None,
 ) -> AgentKeys:
-    """Create a home folder and a network of one node. Raises `SettingsError` if one is there."""
+    """Create a home folder and a network of one node. Raises `SettingsError` if one is there.
+
+    The settings are written last, so an interrupted start shows and can be repeated: it takes up
+    the identity and the genesis that are there.
+    """
     if not topics.is_name(name):
         raise SettingsError(f"name {name!r} cannot name a gateway: use {topics.NAME_RULE}")
-    if home.settings.exists() or home.genesis.exists():
+    if home.settings.exists():
         raise SettingsError(f"{home.path} is a Smartshare home already; choose another folder")
     try:
         home.create()
-        genesis, keys = _create_identity(home, name, clock, network or NetworkOptions())
+        keys = _create_identity(home, name, clock, network or NetworkOptions())
         credentials = CredentialFile(home)
         for service in (LEDGER, OPERATOR):
             password = credentials.set_new_password(service)
             write_private(service_password_file(home, service), password.encode())
-        write_atomic(home.genesis, format_genesis(genesis).encode())
         write_atomic(home.devices, _DEVICES_TEMPLATE.encode())
-        # The settings come last: a home without them is not one, so an interrupted start shows.
         settings = _SETTINGS_TEMPLATE.format(name=name, listen=listen)
         write_atomic(home.settings, settings.encode())
     except OSError as error:
@@ -88,12 +89,28 @@ def initialise(
     return keys
 
 
-def _create_identity(
-    home: Home, name: str, clock: Clock, network: NetworkOptions
-) -> tuple[Genesis, AgentKeys]:
+def _create_identity(home: Home, name: str, clock: Clock, network: NetworkOptions) -> AgentKeys:
+    """Make or take up the SmartAgent, write its genesis, and bind it to that chain, in this order."""
     unlock = find_unlock(home.agent)
-    keys = create_agent(home.agent, unlock)
-    genesis = Genesis(
+    if is_agent_there(home.agent):
+        with open_agent(home.agent, unlock) as agent:
+            keys = agent.description
+    else:
+        keys = create_agent(home.agent, unlock)
+    if home.genesis.exists():
+        genesis = load_genesis(home)
+    else:
+        genesis = _make_genesis(keys, name, clock, network)
+        write_atomic(home.genesis, format_genesis(genesis).encode())
+    with open_agent(home.agent, unlock) as agent:
+        answer = agent.handle(Bind(genesis_chain_id(genesis)))
+    if isinstance(answer, Refused):
+        raise AgentError(f"the SmartAgent cannot be bound to the chain of {home.genesis}: {answer}")
+    return keys
+
+
+def _make_genesis(keys: AgentKeys, name: str, clock: Clock, network: NetworkOptions) -> Genesis:
+    return Genesis(
         version=1,
         name=name,
         time_ms=clock.now_ms(),
@@ -106,9 +123,3 @@ def _create_identity(
             *network.allocations,
         ),
     )
-    chain_id = domains.chain_id(canonical.encode(genesis))
-    with open_agent(home.agent, unlock) as agent:
-        answer = agent.handle(Bind(chain_id))
-    if isinstance(answer, Refused):
-        raise AgentError(f"the SmartAgent cannot be bound to the new chain: {answer}")
-    return genesis, keys

@@ -98,7 +98,12 @@ class SessionRecorder:
         return self._feeds.get(key)
 
     async def _ask_feed(self, device: str, binding: SessionBinding) -> _Feed | None:
-        """Return where the session stands on the chain; None when it takes no readings now."""
+        """Return where the session stands on the chain; None when it takes no readings now.
+
+        While calls for it are on their way, the chain's answer would be out of date.
+        """
+        if self._author.is_recording(binding.contract):
+            return None
         reply = await self._ledger.call(
             "query",
             {

@@ -20,17 +20,11 @@ from ledger.codec import canonical
 from ledger.codec.canonical import Decoder
 from ledger.crypto import domains
 from ledger.errors import CodecError
-from ledger.params import (
-    EXPIRY_HEIGHTS_MAX,
-    GAS_PER_FEE_UNIT,
-    SIGNATURE_BYTES,
-    TRANSACTION_FEE_MIN,
-    TRANSACTION_FEE_PER_BYTE,
-)
+from ledger.params import EXPIRY_HEIGHTS_MAX, SIGNATURE_BYTES
+from ledger.state.fees import compute_fee_min, compute_gas_price, get_gas_limit
 from ledger.types.transaction import (
     Body,
     CallContract,
-    DeployContract,
     SignedTransaction,
     Transaction,
 )
@@ -42,11 +36,10 @@ _decode_signed = Decoder(SignedTransaction).decode
 _decode_transaction = Decoder(Transaction).decode
 
 
-def offer_fee(body: Body, draft: Transaction) -> int:
+def offer_fee(draft: Transaction) -> int:
     """Return a fee that surely covers the transaction; what is not used is given back."""
     size = len(canonical.encode(draft)) + ENVELOPE_BYTES + FEE_FIELD_BYTES
-    gas = body.gas_limit if isinstance(body, CallContract | DeployContract) else 0
-    return TRANSACTION_FEE_MIN + size * TRANSACTION_FEE_PER_BYTE + -(-gas // GAS_PER_FEE_UNIT)
+    return compute_fee_min(size) + compute_gas_price(get_gas_limit(draft))
 
 
 def build_payload(
@@ -54,7 +47,7 @@ def build_payload(
 ) -> bytes:
     """Return the canonical payload of a transaction that pays for itself."""
     draft = Transaction(chain_id, sender, nonce, sender, 0, expiry_height, body)
-    fee = offer_fee(body, draft)
+    fee = offer_fee(draft)
     return canonical.encode(Transaction(chain_id, sender, nonce, sender, fee, expiry_height, body))
 
 
@@ -92,6 +85,7 @@ class TransactionAuthor:
         self._nonce_on_chain = 0
         self._height = 0
         self.refusal = ""  # why the ledger last took no transaction; empty since it took one
+        self.has_resubmitted = False  # the ledger forgot something: nonces may have become free
 
     async def synchronise(self) -> None:
         """Learn nonce and height from the chain and the outbox."""
@@ -102,6 +96,7 @@ class TransactionAuthor:
         self._nonce_on_chain = account.nonce
         self._next_nonce = account.pending_nonce
         self.refusal = ""
+        self.has_resubmitted = False
 
     async def sign(self, body: Body, purpose: str) -> OutboxEntry:
         """Return a signed transaction with the next nonce; the caller keeps it, then submits it."""
@@ -145,8 +140,14 @@ class TransactionAuthor:
             elif reply.status == "unknown" and (reason := self._find_void(entry)):
                 settled.append((entry, TransactionReply("final", reason=reason)))
             elif reply.status == "unknown":
+                self.has_resubmitted = True
                 await self.submit(entry)
         return settled
+
+    def is_recording(self, contract: bytes) -> bool:
+        """Tell whether a call of this contract's `record` waits in the outbox."""
+        bodies = [decode_transaction(one.raw).body for one in self._store.pending_transactions()]
+        return any(isinstance(body, CallContract) and body.contract == contract for body in bodies)
 
     def _find_void(self, entry: OutboxEntry) -> str:
         """Tell why a transaction that the chain does not know can never come into a block.

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from gateway.broker.connection import Connection, ConnectionHost
 from gateway.broker.core import BrokerCore
+from gateway.broker.descriptors import room_for_connections
 from gateway.broker.gate import ConnectionGate
 from gateway.broker.listeners import AmqttListeners
 from gateway.broker.packets import Message
@@ -15,7 +17,10 @@ from gateway.broker.settings import BrokerSettings
 from gateway.broker.topic_rules import is_topic_name
 from gateway.clock import Clock
 from gateway.errors import BrokerError
+from gateway.model.principal import Principal
 from gateway.ports import Authenticator, TelemetrySink
+
+_log = logging.getLogger(__name__)
 
 Listener = Callable[[str, bytes], None]
 
@@ -76,6 +81,7 @@ class EmbeddedBroker:
     async def start(self) -> None:
         """Listen. Raises `BrokerError` with what to do."""
         assert self._listeners is None, "the broker is started already"
+        self._gate.connections_max = room_for_connections(self._settings.connections_max)
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
         host = ConnectionHost(
             core=self._core,
@@ -105,6 +111,18 @@ class EmbeddedBroker:
         await self._stack.aclose()
         self._listeners = None
 
+    def recheck(self, is_still_allowed: Callable[[Principal], bool]) -> None:
+        """End every session, also the waiting, of principals that are not allowed as they are.
+
+        Call it on the event loop after devices or credentials changed. `is_still_allowed` gets the
+        principal in force; where that differs from what its user would get now, it returns False.
+        """
+        self._expel(lambda principal: not is_still_allowed(principal), "its rights were changed")
+
+    def disconnect(self, names: Collection[str]) -> None:
+        """End every session, also the waiting, of the principals with these names."""
+        self._expel(lambda principal: principal.name in names, "its password was changed")
+
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish as the gateway itself, at QoS 1; call it on the event loop."""
         assert is_topic_name(topic), topic
@@ -113,6 +131,10 @@ class EmbeddedBroker:
     def add_listener(self, topic_filter: str, callback: Listener) -> None:
         """Call `callback(topic, payload)` on the event loop for each message that matches."""
         self._core.listen(topic_filter, _InProcessSubscriber(callback))
+
+    def _expel(self, is_expelled: Callable[[Principal], bool], reason: str) -> None:
+        for principal in self._core.expel(is_expelled, reason):
+            _log.info("%s %s: disconnected: %s", principal.kind.value, principal.name, reason)
 
 
 class _InProcessSubscriber:

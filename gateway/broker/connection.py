@@ -12,10 +12,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
 
+from gateway.broker.addresses import peer_address
 from gateway.broker.core import BrokerCore
-from gateway.broker.gate import ConnectionGate
+from gateway.broker.gate import ConnectionGate, Place
 from gateway.broker.link import ClientLink
 from gateway.broker.packets import NOT_AUTHORIZED, SERVER_UNAVAILABLE, Connect
+from gateway.errors import AuthenticatorBusyError
 from gateway.model.principal import Principal
 from gateway.ports import Authenticator
 
@@ -48,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._link = ClientLink(host.core, self)
         self._transport: asyncio.Transport | None = None
         self._address = "?"
+        self._place: Place | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._authentication: asyncio.Task[None] | None = None
@@ -63,8 +66,11 @@ class Connection(asyncio.Protocol):
         """Enter the gate and give the peer a short while to send CONNECT."""
         transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
         peer = transport.get_extra_info("peername")
-        self._address = str(peer[0]) if peer else "?"
-        if not self._host.gate.enter(self._address):
+        own = transport.get_extra_info("sockname")
+        if peer and own:  # not when the peer is gone already
+            self._address = peer_address(str(peer[0]), str(own[0]))
+        self._place = self._host.gate.enter(self._address)
+        if self._place is None:
             self._is_closed = True
             transport.abort()
             return
@@ -92,7 +98,8 @@ class Connection(asyncio.Protocol):
         self._cancel_timers()
         self._transport = None
         self._host.open_connections.discard(self)
-        self._host.gate.leave(self._address)
+        if self._place is not None:
+            self._place.leave()
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the end of this turn of the event loop."""
@@ -158,27 +165,34 @@ class Connection(asyncio.Protocol):
     async def _authenticate(self, connect: Connect) -> None:
         principal: Principal | None = None
         code = NOT_AUTHORIZED
+        rights_version = self._host.core.rights_version
         try:
             async with asyncio.timeout(self._limits.connect_timeout_s):
                 principal = await self._host.authenticator.authenticate(
-                    connect.client_id, connect.username, connect.password
+                    connect.client_id, connect.username, connect.password, self._address
                 )
-        except TimeoutError:
+        except (TimeoutError, AuthenticatorBusyError):
             code = SERVER_UNAVAILABLE
-        except Exception:  # noqa: BLE001 - whatever failed there ends one CONNECT, not the broker
-            _log.exception("%s: the authenticator failed; the connection is refused", self._address)
+        except Exception as error:  # noqa: BLE001 - ends one CONNECT, not the broker
+            self._host.core.reporter.authenticator_failed(error)
             code = SERVER_UNAVAILABLE
         # In a turn of its own: an error in there is this connection's, not the task group's.
-        self._loop.call_soon(self._on_authenticated, principal, code)
+        self._loop.call_soon(self._on_authenticated, principal, code, rights_version)
 
-    def _on_authenticated(self, principal: Principal | None, code: int) -> None:
+    def _on_authenticated(
+        self, principal: Principal | None, code: int, rights_version: int
+    ) -> None:
         self._authentication = None
         if self._is_closed:
             return
+        if rights_version != self._host.core.rights_version:
+            principal, code = None, SERVER_UNAVAILABLE  # rights changed meanwhile: ask again
         if principal is None:
-            _log.info("%s: CONNECT refused with code %d", self._address, code)
+            self._host.core.reporter.refused(self._address, code)
             self._link.refuse(code)
             return
+        if self._place is not None:
+            self._place.authenticated()
         self._link.admit(principal)
         if self._link.keep_alive_s and not self._is_closed:
             self._received_at = self._loop.time()

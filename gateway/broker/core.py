@@ -6,10 +6,12 @@ Rule 2: every publish, subscribe and will passes `access`, a will also when it i
 Rule 3: no await and no I/O: one call is one step, and no other client sees half of it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.broker import access
+from gateway.broker.outbound import OutboundBudget
 from gateway.broker.packets import SUBSCRIPTION_REFUSED, Connect, Message, Will
 from gateway.broker.retained import RetainedStore
 from gateway.broker.session import Outlet, Session
@@ -31,6 +33,18 @@ class Reporter(Protocol):
 
     def denied(self, principal: Principal, action: str, topic: str) -> None:
         """A principal tried what its filters do not allow."""
+        ...
+
+    def closed(self, principal: Principal, reason: str) -> None:
+        """A limit made the broker end a session."""
+        ...
+
+    def refused(self, address: str, code: int) -> None:
+        """A CONNECT was answered with this code."""
+        ...
+
+    def authenticator_failed(self, error: Exception) -> None:
+        """Nobody can be verified."""
         ...
 
 
@@ -55,6 +69,9 @@ class BrokerCore:
         self.reporter = reporter
         self.tally = Tally()
         self.sessions = SessionRegistry(limits)
+        self.rights_version = 0  # a principal found before a change of it is not let in after
+        self._outbound = OutboundBudget(limits.outbound_bytes_max)
+        self._is_relieving = False
         self._clock = clock
         self._unnamed = 0
         self._trie = SubscriptionTrie()
@@ -82,12 +99,14 @@ class BrokerCore:
             self._discard(old)
             old = None
         session = old or Session(
-            principal, connect.client_id, self.limits, is_clean=connect.is_clean
+            principal, connect.client_id, self.limits, self._outbound, is_clean=connect.is_clean
         )
         if old is not None:
             self._apply_current_rights(old, principal)
         session.outlet = outlet
         self.sessions.add(session)
+        for surplus in self.sessions.live_surplus(principal):
+            self._close(surplus, "its principal has too many sessions")
         return session, old is not None
 
     def detach(self, session: Session, outlet: Outlet, will: Will | None) -> None:
@@ -108,6 +127,22 @@ class BrokerCore:
         if will is not None and access.may_publish(session.principal, will.topic):
             self.route(will.topic, will.payload, will.qos, session.principal, retain=will.retain)
 
+    def expel(self, is_expelled: Callable[[Principal], bool], reason: str) -> set[Principal]:
+        """End every session, also the waiting, of principals for which `is_expelled`; return those.
+
+        Their wills are not published: they have no rights any more.
+        """
+        self.rights_version += 1
+        principals = {session.principal for session in self.sessions.all()}
+        expelled = {principal for principal in principals if is_expelled(principal)}
+        for session in self.sessions.all():
+            if session.principal in expelled:
+                outlet, session.outlet = session.outlet, None
+                self._discard(session)
+                if outlet is not None:
+                    outlet.close(reason)
+        return expelled
+
     def route(
         self, topic: str, payload: bytes, qos: int, origin: Principal | None, *, retain: bool
     ) -> None:
@@ -123,6 +158,7 @@ class BrokerCore:
             for subscriber, granted in subscribers:
                 if not subscriber.deliver(message, min(qos, granted)):
                     self.tally.dropped += 1
+            self._relieve()
 
     def subscribe(self, session: Session, topic_filter: str, qos: int) -> int:
         """Return the granted QoS, or the refusal code of SUBACK. `replay_retained` comes after."""
@@ -142,6 +178,7 @@ class BrokerCore:
         for message in self._retained.matching(topic_filter):
             if not session.deliver(message, min(message.qos, qos)):
                 self.tally.dropped += 1
+        self._relieve()
 
     def unsubscribe(self, session: Session, topic_filter: str) -> None:
         """Remove a subscription; messages already queued are still sent [MQTT-3.10.4-3]."""
@@ -164,3 +201,25 @@ class BrokerCore:
         for topic_filter in list(session.subscriptions):
             self.unsubscribe(session, topic_filter)
         self.sessions.remove(session)
+        session.end()
+
+    def _close(self, session: Session, reason: str) -> None:
+        self.reporter.closed(session.principal, reason)
+        if session.outlet is not None:
+            session.outlet.close(reason)
+
+    def _relieve(self) -> None:
+        """End the sessions that hold most, until all together hold no more than they may."""
+        if self._is_relieving:
+            return  # a will of a session that is ended here: the loop below goes on
+        self._is_relieving = True
+        try:
+            while not self._outbound.has_room():
+                largest = max(self.sessions.all(), key=lambda session: session.held_bytes)
+                self.tally.dropped += largest.held
+                self._close(
+                    largest, "it holds most of the messages that wait, and all are too many"
+                )
+                self._discard(largest)
+        finally:
+            self._is_relieving = False

@@ -180,8 +180,8 @@ def _nonzero(packet_id: int) -> int:
     return packet_id
 
 
-def decode_subscribe(body: bytes) -> tuple[int, list[tuple[str, int]]]:
-    """Return packet id and (filter, QoS) pairs; at least one [MQTT-3.8.3-3]."""
+def decode_subscribe(body: bytes, filters_max: int) -> tuple[int, list[tuple[str, int]]]:
+    """Return packet id and (filter, QoS) pairs, 1 [MQTT-3.8.3-3] to `filters_max` of them."""
     fields = _Fields(body)
     packet_id = _nonzero(fields.word())
     asked: list[tuple[str, int]] = []
@@ -191,18 +191,25 @@ def decode_subscribe(body: bytes) -> tuple[int, list[tuple[str, int]]]:
         if qos > 2:
             raise MalformedPacketError("a requested QoS above 2 [MQTT-3.8.3-4]")
         asked.append((topic_filter, qos))
+        _check_filter_count(len(asked), filters_max)
     if not asked:
         raise MalformedPacketError("SUBSCRIBE without a topic filter [MQTT-3.8.3-3]")
     return packet_id, asked
 
 
-def decode_unsubscribe(body: bytes) -> tuple[int, list[str]]:
-    """Return packet id and filters; at least one [MQTT-3.10.3-2]."""
+def _check_filter_count(count: int, filters_max: int) -> None:
+    if count > filters_max:
+        raise MalformedPacketError(f"more than {filters_max} topic filters in one packet")
+
+
+def decode_unsubscribe(body: bytes, filters_max: int) -> tuple[int, list[str]]:
+    """Return packet id and filters, 1 [MQTT-3.10.3-2] to `filters_max` of them."""
     fields = _Fields(body)
     packet_id = _nonzero(fields.word())
     filters: list[str] = []
     while fields.has_more():
         filters.append(decode_topic_filter(fields.blob()))
+        _check_filter_count(len(filters), filters_max)
     if not filters:
         raise MalformedPacketError("UNSUBSCRIBE without a topic filter [MQTT-3.10.3-2]")
     return packet_id, filters

@@ -4,6 +4,8 @@ Rule 1: an unknown user costs the same time as a wrong password.
 Rule 2: at most two verifications run at once, and only so many wait: hashing cannot eat the machine.
 Rule 3: a password that was right before, for the very same stored hash, is recognised by a keyed
 digest that exists only in this process. Such a client is never held up by others' wrong guesses.
+Rule 4: wrong guesses hold up their user name only from the network they came from. The gateway's
+own services are users of this machine: accepted from loopback only, and never held up there.
 """
 
 import asyncio
@@ -19,7 +21,10 @@ from dataclasses import dataclass
 from nacl.exceptions import CryptoError
 from nacl.pwhash import argon2id
 
+from gateway.broker.addresses import LOOPBACK, network_of
+from gateway.broker.seldom_log import SeldomLog
 from gateway.clock import Clock
+from gateway.errors import AuthenticatorBusyError
 from gateway.model.principal import Principal
 from gateway.ports import PasswordCheck
 
@@ -34,9 +39,10 @@ _GENERATED_BYTES = 18  # 144 bits, 24 characters without padding
 _VERIFICATIONS_AT_ONCE = 2
 _WAITING_MAX = 256  # about 4 s of hashing on a small board; the rest is refused and tries again
 _KNOWN_MAX = 4_096  # users whose last right password is recognised
-_FAILING_MAX = 4_096  # users whose wrong guesses are remembered
+_FAILING_MAX = 4_096  # users and networks whose wrong guesses are remembered
 _FREE_FAILURES = 5
 _BACK_OFF_MAX_S = 30
+_SERVICE_PREFIX = "_"  # no device has such a name
 _DUMMY_PASSWORD = b"no user has this password"
 
 
@@ -56,6 +62,9 @@ def verify_password(stored_hash: bytes, password: bytes) -> bool:
         return argon2id.verify(stored_hash, password)
     except (CryptoError, ValueError):
         return False
+
+
+_Guesser = tuple[str, str]  # user name and network
 
 
 @dataclass(slots=True)
@@ -79,7 +88,8 @@ class CredentialAuthenticator:
         self._digest_key = secrets.token_bytes(32)
         self._dummy_hash = argon2id.str(_DUMMY_PASSWORD, opslimit=PASSES, memlimit=MEMORY_BYTES)
         self._known: OrderedDict[str, bytes] = OrderedDict()
-        self._failing: OrderedDict[str, _Failures] = OrderedDict()
+        self._seldom = SeldomLog(_log, clock)
+        self._failing: OrderedDict[_Guesser, _Failures] = OrderedDict()
         self._waiting = 0
         self._threads = ThreadPoolExecutor(_VERIFICATIONS_AT_ONCE, thread_name_prefix="password")
 
@@ -92,20 +102,31 @@ class CredentialAuthenticator:
         client_id: str,  # noqa: ARG002 - the broker keeps client ids of one principal together
         username: str,
         password: bytes,
+        address: str,
     ) -> Principal | None:
-        """Return the principal of this user, or None; a client without a name is refused."""
+        """Return the principal of this user, or None; a client without a name is refused.
+
+        Raises `AuthenticatorBusyError`, and what the stored credentials raise.
+        """
         if not 0 < len(username) <= USERNAME_LENGTH_MAX or len(password) > PASSWORD_BYTES_MAX:
+            return None
+        guesser = (username, network_of(address))
+        is_service = username.startswith(_SERVICE_PREFIX)
+        if is_service and guesser[1] != LOOPBACK:
             return None
         stored_hash = self._lookup.password_hash(username)
         if stored_hash is not None and self._is_known(username, password, stored_hash):
             return self._principals(username)
-        if self._is_blocked(username) or self._waiting >= _WAITING_MAX:
+        if not is_service and self._is_blocked(guesser):
             return None
+        if self._waiting >= _WAITING_MAX:
+            raise AuthenticatorBusyError("too many passwords wait for their verification")
         is_right = await self._verify(stored_hash or self._dummy_hash, password)
         if stored_hash is None or not is_right:
-            self._note_failure(username)
+            self._note_failure(guesser)
             return None
-        self._note_success(username, password, stored_hash)
+        self._failing.pop(guesser, None)
+        self._remember(username, password, stored_hash)
         return self._principals(username)
 
     async def _verify(self, stored_hash: bytes, password: bytes) -> bool:
@@ -128,29 +149,27 @@ class CredentialAuthenticator:
             known, self._digest(username, password, stored_hash)
         )
 
-    def _note_success(self, username: str, password: bytes, stored_hash: bytes) -> None:
-        self._failing.pop(username, None)
+    def _remember(self, username: str, password: bytes, stored_hash: bytes) -> None:
         self._known[username] = self._digest(username, password, stored_hash)
         self._known.move_to_end(username)
         if len(self._known) > _KNOWN_MAX:
             self._known.popitem(last=False)
 
-    def _is_blocked(self, username: str) -> bool:
-        failures = self._failing.get(username)
+    def _is_blocked(self, guesser: _Guesser) -> bool:
+        failures = self._failing.get(guesser)
         return failures is not None and self._clock.monotonic_ns() < failures.blocked_until_ns
 
-    def _note_failure(self, username: str) -> None:
-        failures = self._failing.setdefault(username, _Failures())
-        self._failing.move_to_end(username)
+    def _note_failure(self, guesser: _Guesser) -> None:
+        failures = self._failing.setdefault(guesser, _Failures())
+        self._failing.move_to_end(guesser)
         failures.count += 1
         if failures.count >= _FREE_FAILURES:
             back_off_s = min(2 ** min(failures.count - _FREE_FAILURES, 10), _BACK_OFF_MAX_S)
             failures.blocked_until_ns = self._clock.monotonic_ns() + back_off_s * 1_000_000_000
-            _log.warning(
-                "user %r: wrong password %d times in a row; new guesses wait %d s",
-                username,
-                failures.count,
-                back_off_s,
+            username, network = guesser
+            self._seldom.warn(
+                "wrong passwords",
+                f"user {username} from {network}: {failures.count} times in a row",
             )
         if len(self._failing) > _FAILING_MAX:
             self._failing.popitem(last=False)

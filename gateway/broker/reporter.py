@@ -6,24 +6,16 @@ minute, with the number of those left out.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
+from gateway.broker.seldom_log import SeldomLog
 from gateway.clock import Clock
-from gateway.errors import Rejected
+from gateway.errors import GatewayError, Rejected
 from gateway.model import topics
 from gateway.model.principal import Principal, PrincipalKind
 
 _log = logging.getLogger(__name__)
-
-_LOG_INTERVAL_NS = 60 * 1_000_000_000
-
-
-@dataclass(slots=True)
-class _LogState:
-    logged_at_ns: int
-    left_out: int = 0
 
 
 class RefusalReporter:
@@ -32,8 +24,7 @@ class RefusalReporter:
     def __init__(self, gateway: str, publish: Callable[[str, bytes], None], clock: Clock) -> None:
         self._gateway = gateway
         self._publish = publish
-        self._clock = clock
-        self._log_states: dict[str, _LogState] = {}
+        self._seldom = SeldomLog(_log, clock)
 
     def rejected(self, principal: Principal, topic: str, refusal: Rejected) -> None:
         """Log a reading that was not stored, and tell the device on its `rejected` topic."""
@@ -47,13 +38,18 @@ class RefusalReporter:
         """Log something that the principal's filters do not allow."""
         self._log_seldom(principal, f"it may not {action} {topic}")
 
+    def closed(self, principal: Principal, reason: str) -> None:
+        """Log that the broker itself ended a session."""
+        self._log_seldom(principal, f"a session was closed: {reason}")
+
+    def refused(self, address: str, code: int) -> None:
+        """Log a refused CONNECT: one line a minute for all of them, strangers' doing."""
+        self._seldom.warn("CONNECT", f"refused with code {code} from {address}")
+
+    def authenticator_failed(self, error: Exception) -> None:
+        """Log why nobody can be verified."""
+        text = str(error) if isinstance(error, GatewayError) else repr(error)
+        self._seldom.warn("authenticator", f"{text}; connections are refused")
+
     def _log_seldom(self, principal: Principal, text: str) -> None:
-        now_ns = self._clock.monotonic_ns()
-        state = self._log_states.get(principal.name)
-        if state is not None and now_ns - state.logged_at_ns < _LOG_INTERVAL_NS:
-            state.left_out += 1
-            return
-        left_out = f" (and {state.left_out} more since the last such line)" if state else ""
-        # Topics come from outside: !r keeps control characters out of the log.
-        _log.warning("%s %s: %r%s", principal.kind.value, principal.name, text, left_out)
-        self._log_states[principal.name] = _LogState(now_ns)
+        self._seldom.warn(f"{principal.kind.value} {principal.name}", text)

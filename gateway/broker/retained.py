@@ -1,4 +1,8 @@
-"""Retained messages, one per topic, within limits of number and bytes per owner and in all."""
+"""Retained messages, one per topic, within limits of number and bytes per owner and in all.
+
+The gateway's own messages have no limit: their topics are as many as there are devices, and no
+hostile device may fill the place of what the gateway has to say.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,14 +13,14 @@ from gateway.model import topics
 
 
 class RetainedStore:
-    """Topic -> last retained message. The gateway itself owns messages as None, without a share."""
+    """Topic -> last retained message. Owner None is the gateway itself."""
 
     def __init__(self, limits: BrokerSettings) -> None:
         self._limits = limits
         self._messages: dict[str, Message] = {}
         self._owners: dict[str, str | None] = {}
         self._count_by_owner: Counter[str | None] = Counter()
-        self._bytes = 0
+        self._bytes_by_owner: Counter[str | None] = Counter()
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -35,7 +39,7 @@ class RetainedStore:
         self._messages[message.topic] = message
         self._owners[message.topic] = owner
         self._count_by_owner[owner] += 1
-        self._bytes += _size(message)
+        self._bytes_by_owner[owner] += _size(message)
         return True
 
     def matching(self, topic_filter: str) -> Iterator[Message]:
@@ -50,25 +54,39 @@ class RetainedStore:
                 yield message
 
     def _has_room(self, message: Message, owner: str | None) -> bool:
+        if owner is None:
+            return True
         limits = self._limits
         old = self._messages.get(message.topic)
-        if self._bytes + _size(message) - (_size(old) if old else 0) > limits.retained_bytes_max:
-            return False
-        if old is None and len(self._messages) >= limits.retained_max:
-            return False
-        is_same_owner = old is not None and self._owners[message.topic] == owner
-        share = limits.retained_per_principal_max
-        return owner is None or is_same_owner or self._count_by_owner[owner] < share
+        old_owner = self._owners.get(message.topic)
+        # What is there counts no more, neither in its owner's share nor in all.
+        own_old = old if old_owner == owner else None
+        others_old = old if old_owner is not None else None
+        count = self._count_by_owner[owner] + (own_old is None)
+        own_bytes = self._bytes_by_owner[owner] + _growth(message, own_old)
+        count_all = self._count_by_owner.total() - self._count_by_owner[None]
+        bytes_all = self._bytes_by_owner.total() - self._bytes_by_owner[None]
+        return (
+            count <= limits.retained_per_principal_max
+            and own_bytes <= limits.retained_bytes_per_principal_max
+            and count_all + (others_old is None) <= limits.retained_max
+            and bytes_all + _growth(message, others_old) <= limits.retained_bytes_max
+        )
 
     def _remove(self, topic: str) -> None:
         message = self._messages.pop(topic, None)
         if message is not None:
             owner = self._owners.pop(topic)
             self._count_by_owner[owner] -= 1
+            self._bytes_by_owner[owner] -= _size(message)
             if not self._count_by_owner[owner]:
                 del self._count_by_owner[owner]
-            self._bytes -= _size(message)
+                del self._bytes_by_owner[owner]
 
 
 def _size(message: Message) -> int:
     return len(message.topic) + len(message.payload)
+
+
+def _growth(message: Message, replaced: Message | None) -> int:
+    return _size(message) - (_size(replaced) if replaced else 0)

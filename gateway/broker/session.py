@@ -3,19 +3,17 @@
 Rule 1: a message of QoS 1 or 2 stays here until the client acknowledged it; a new connection of the
 same session gets it again, marked DUP, in the old order [MQTT-4.4.0-1, 4.6.0-1].
 Rule 2: what waits is bounded in number and bytes; beyond that new messages are dropped and counted.
-Rule 3: no clock, no socket: bytes leave through an `Outlet`.
+Rule 3: what all sessions hold is bounded too: beyond that budget QoS 0 is dropped here, and the
+core ends the session that holds most.
+Rule 4: no clock, no socket: bytes leave through an `Outlet`.
 """
 
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.broker.packets import (
-    PUBREL,
-    Message,
-    encode_ack,
-    encode_publish,
-)
+from gateway.broker.outbound import OutboundBudget
+from gateway.broker.packets import PUBREL, Message, encode_ack, encode_publish
 from gateway.broker.settings import BrokerSettings
 from gateway.model.principal import Principal
 
@@ -43,7 +41,13 @@ class Session:
     """State that belongs to (principal, client id); `outlet` is None while nobody is connected."""
 
     def __init__(
-        self, principal: Principal, client_id: str, limits: BrokerSettings, *, is_clean: bool
+        self,
+        principal: Principal,
+        client_id: str,
+        limits: BrokerSettings,
+        outbound: OutboundBudget,
+        *,
+        is_clean: bool,
     ) -> None:
         self.principal = principal
         self.client_id = client_id
@@ -53,6 +57,8 @@ class Session:
         # Packet ids of received QoS 2 messages, until their PUBREL: True once stored or routed.
         self.received: dict[int, bool] = {}
         self._limits = limits
+        self._outbound = outbound
+        self._is_over = False
         self._queue: deque[tuple[Message, int]] = deque()
         self._held_bytes = 0  # of messages queued or unacknowledged
         self._unacknowledged: dict[int, tuple[Message, int]] = {}
@@ -69,20 +75,39 @@ class Session:
         """How many messages wait to be sent for the first time."""
         return len(self._queue)
 
+    @property
+    def held(self) -> int:
+        """How many messages are queued or not acknowledged."""
+        return len(self._queue) + len(self._unacknowledged)
+
+    @property
+    def held_bytes(self) -> int:
+        """What those messages take of the budget."""
+        return self._held_bytes
+
+    def end(self) -> None:
+        """Drop all messages, and take none any more."""
+        self._is_over = True
+        self._queue.clear()
+        self._unacknowledged.clear()
+        self._hold(-self._held_bytes)
+
     def deliver(self, message: Message, qos: int) -> bool:
         """Send a message now, or queue it; False when a limit made it drop the message."""
-        if self.outlet is None and (qos == 0 or self.is_clean):
+        if self._is_over or (self.outlet is None and (qos == 0 or self.is_clean)):
             return True  # MQTT keeps no QoS 0 message for an absent client: nothing was lost
         size = _size(message)
         limits = self._limits
         # The answer to a SUBSCRIBE may be as long as there are retained messages.
-        count_max = limits.queue_messages_max + (limits.retained_max if message.is_retained else 0)
+        is_full = len(self._queue) >= limits.queue_messages_max and not message.is_retained
         bytes_max = limits.queue_bytes_max
         bytes_max += limits.retained_bytes_max if message.is_retained else 0
-        if len(self._queue) >= count_max or self._held_bytes + size > bytes_max:
+        if is_full or self._held_bytes + size > bytes_max:
+            return False
+        if qos == 0 and not self._outbound.has_room(size):
             return False
         self._queue.append((message, qos))
-        self._held_bytes += size
+        self._hold(size)
         self.pump()
         return True
 
@@ -100,7 +125,7 @@ class Session:
                 self._unacknowledged[packet_id] = (message, qos)
                 outlet.send(encode_publish(message, qos, packet_id))
             else:
-                self._held_bytes -= _size(message)
+                self._hold(-_size(message))
                 outlet.send(encode_publish(message, qos))
 
     def resume(self, outlet: Outlet) -> None:
@@ -139,16 +164,19 @@ class Session:
             for packet_id, entry in self._unacknowledged.items()
             if may_receive(entry[0].topic)
         }
-        self._held_bytes = sum(
-            _size(message) for message, _ in (*self._queue, *self._unacknowledged.values())
-        )
+        kept = sum(_size(message) for message, _ in (*self._queue, *self._unacknowledged.values()))
+        self._hold(kept - self._held_bytes)
+
+    def _hold(self, size: int) -> None:
+        self._held_bytes += size
+        self._outbound.hold(size)
 
     def _forget(self, packet_id: int, qos: int) -> bool:
         entry = self._unacknowledged.get(packet_id)
         if entry is None or entry[1] != qos:
             return False
         del self._unacknowledged[packet_id]
-        self._held_bytes -= _size(entry[0])
+        self._hold(-_size(entry[0]))
         return True
 
     def _inflight(self) -> int:

@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 from gateway.broker.session import Session
 from gateway.broker.settings import BrokerSettings
+from gateway.model.principal import Principal, PrincipalKind
 
 SessionKey = tuple[str, str]
 
@@ -23,12 +24,29 @@ class SessionRegistry:
         """Return the session of this principal and client id, if there is one."""
         return self._sessions.get(key)
 
-    def connected(self) -> list[Session]:
-        """Return the sessions that have a connection now."""
-        return [session for session in self._sessions.values() if session.outlet is not None]
+    def all(self) -> list[Session]:
+        """Return every session, connected or waiting."""
+        return list(self._sessions.values())
+
+    def live_surplus(self, principal: Principal) -> list[Session]:
+        """Return the connected sessions that this principal has too many, the oldest first."""
+        limits = self._limits
+        is_device = principal.kind is PrincipalKind.DEVICE
+        live_max = (
+            limits.live_sessions_per_device_max
+            if is_device
+            else limits.live_sessions_per_service_max
+        )
+        live = [
+            session
+            for session in self._sessions.values()
+            if session.outlet is not None and session.principal.name == principal.name
+        ]
+        return live[: max(0, len(live) - live_max)]
 
     def add(self, session: Session) -> None:
         """Register a session that is connected, new or resumed."""
+        self._sessions.pop(session.key, None)  # so that the order is that of connecting
         self._sessions[session.key] = session
         self._left_at_ms.pop(session.key, None)
 

@@ -9,7 +9,7 @@ from gateway.errors import SettingsError
 from gateway.model import topics
 from gateway.model.device import DeviceConfig, parse_address
 from gateway.profiles.library import ProfileLibrary
-from gateway.settings import load_settings
+from gateway.settings import editing, load_settings
 
 
 def add(options: argparse.Namespace) -> int:
@@ -27,11 +27,13 @@ def add(options: argparse.Namespace) -> int:
         )
     config = DeviceConfig(options.name, options.profile, address, options.interval_ms)
     config.check_against(profile.transport)
-    add_device(home, options.name, options.profile, options.address, options.interval_ms)
+    with editing(home):
+        add_device(home, options.name, options.profile, options.address, options.interval_ms)
     data: dict[str, object] = {"name": options.name, "profile": options.profile}
     lines = [f"device {options.name} is added; a running gateway takes it up by itself"]
     if profile.transport == "mqtt":
-        password = CredentialFile(home).set_new_password(options.name)
+        with editing(home):
+            password = CredentialFile(home).set_new_password(options.name)
         publish = [
             topics.device(settings.name, options.name, "up"),
             *profile.publish_topics(options.name),
@@ -74,8 +76,9 @@ def list_devices(options: argparse.Namespace) -> int:
 def remove(options: argparse.Namespace) -> int:
     """Remove a device and its credential; its stored readings stay."""
     home = home_of(options)
-    remove_device(home, options.name)
-    CredentialFile(home).remove(options.name)
+    with editing(home):
+        remove_device(home, options.name)
+        CredentialFile(home).remove(options.name)
     emit(
         options,
         {"name": options.name},
@@ -90,7 +93,8 @@ def credential(options: argparse.Namespace) -> int:
     settings = load_settings(home)
     if all(entry.config.name != options.name for entry in load_devices(home)):
         raise SettingsError(f"no device {options.name!r}: see `smartshare device list`")
-    password = CredentialFile(home).set_new_password(options.name)
+    with editing(home):
+        password = CredentialFile(home).set_new_password(options.name)
     emit(
         options,
         {"username": options.name, "password": password},

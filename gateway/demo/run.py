@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,8 @@ DAY_TIMEOUT_S = 45.0  # a day takes 24 seconds; without progress the demonstrati
 def run_demo(folder: Path | None, *, once: bool) -> int:
     """Run the demonstration; return the exit code. With a folder, its state stays there."""
     logging.getLogger().setLevel(logging.WARNING)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C: processes and folder are cleared
+        signal.signal(number, signal.default_int_handler)
     console = Console(highlight=False)
     if folder is not None:
         return _play(Home(folder), folder, console, once=once)

@@ -52,6 +52,8 @@ def prepare(home: Home, clock: Clock) -> None:
                 f"{home.path} is the home of a real node; give the demonstration another folder"
             )
         return
+    home.path.mkdir(parents=True, exist_ok=True)
+    (home.path / MARKER_FILE).touch()
     consumer = make_consumer()
     port, meter_port = find_free_port(), find_free_port()
     network = NetworkOptions(
@@ -78,7 +80,6 @@ def prepare(home: Home, clock: Clock) -> None:
     add_device(home, PLUG, PLUG_PROFILE, None, 1000)
     password = CredentialFile(home).set_new_password(PLUG)
     write_private(home.path / PLUG_PASSWORD_FILE, password.encode())
-    (home.path / MARKER_FILE).touch()
 
 
 def find_free_port() -> int:

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 from zeroconf import (
@@ -53,17 +53,22 @@ class Announcer:
         return self._name
 
     async def start(self) -> None:
-        """Find a free name and announce it."""
-        await self._hear_names()
-        info = self._service_info()
-        await (await self._zeroconf.async_register_service(info, allow_name_change=True))
+        """Find a free name and announce it. Raises `DiscoveryError`."""
+        with _as_discovery_errors("cannot announce", self._addresses):
+            await self._hear_names()
+            info = self._service_info()
+            await (await self._zeroconf.async_register_service(info, allow_name_change=True))
         self._name = info.name.removesuffix("." + SERVICE_TYPE)
 
     async def update_height(self, height: int) -> None:
-        """Tell the chain's height. Everybody on the network hears it: once a minute is often."""
+        """Tell the chain's height. Everybody on the network hears it: once a minute is often.
+
+        Raises `DiscoveryError` where that fails: leave the block of `announce` and enter it anew.
+        """
         if height != self._announcement.height:
             self._announcement = replace(self._announcement, height=height)
-            await (await self._zeroconf.async_update_service(self._service_info()))
+            with _as_discovery_errors("cannot announce a new height", self._addresses):
+                await (await self._zeroconf.async_update_service(self._service_info()))
 
     async def _hear_names(self) -> None:
         """Fill the cache with the names in use, so that registration sees a conflict.
@@ -102,10 +107,7 @@ async def announce(
     addresses = _chosen(interfaces)
     async with _zeroconf(addresses) as zeroconf:
         announcer = Announcer(zeroconf, addresses, announcement)
-        try:
-            await announcer.start()
-        except (ZeroconfError, OSError) as error:
-            raise DiscoveryError(f"cannot announce on {', '.join(addresses)}: {error}") from None
+        await announcer.start()
         yield announcer
 
 
@@ -149,7 +151,8 @@ def _ignore(**_change: object) -> None:
 
 
 def _chosen(interfaces: Sequence[str] | None) -> list[str]:
-    addresses = find_addresses() if interfaces is None else list(interfaces)
+    with _as_discovery_errors("cannot list the networks", ["this machine"]):
+        addresses = find_addresses() if interfaces is None else list(interfaces)
     if not addresses:
         raise DiscoveryError("no network interface has an IPv4 address: connect the network")
     for address in addresses:
@@ -160,11 +163,22 @@ def _chosen(interfaces: Sequence[str] | None) -> list[str]:
 
 @asynccontextmanager
 async def _zeroconf(addresses: list[str]) -> AsyncIterator[AsyncZeroconf]:
-    try:
+    with _as_discovery_errors("multicast DNS fails", addresses):
         zeroconf = AsyncZeroconf(interfaces=addresses, ip_version=IPVersion.V4Only)
-    except (ZeroconfError, OSError) as error:
-        raise DiscoveryError(f"multicast DNS fails on {', '.join(addresses)}: {error}") from None
     try:
         yield zeroconf
     finally:
-        await zeroconf.async_close()
+        try:
+            await zeroconf.async_close()
+        except (ZeroconfError, OSError) as error:
+            # Raised here, it would take the place of a cancellation or of the error that led here.
+            _log.info("could not say goodbye by mDNS on %s: %r", ", ".join(addresses), error)
+
+
+@contextmanager
+def _as_discovery_errors(what: str, addresses: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except (ZeroconfError, OSError) as error:
+        reason = str(error) or type(error).__name__  # some of the library's have no text
+        raise DiscoveryError(f"{what} on {', '.join(addresses)}: {reason}") from None

@@ -5,6 +5,7 @@ where it is called, since a contract may take its time.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -35,6 +36,7 @@ from ledger.types.outcome import OutcomeStatus
 
 HEIGHT_MAX = 2**63 - 1  # what a database can count to
 NODE_TIMEOUT_S = 30.0  # a node's answer takes microseconds; longer means that its loop is gone
+QUERY_TURN_TIMEOUT_S = 2.0  # less than the gateway waits for an answer
 T = TypeVar("T")
 
 
@@ -57,6 +59,7 @@ class LedgerHandlers:
     def __init__(self, node: LedgerNode, loop: asyncio.AbstractEventLoop) -> None:
         self._node = node
         self._loop = loop
+        self._querying = threading.Lock()
         self.finality_ms = 0
 
     def table(self) -> dict[str, Handler]:
@@ -168,7 +171,14 @@ class LedgerHandlers:
 
     def _query(self, request: _Named) -> QueryReply:
         contract = _bytes(request.contract, "contract")
-        result = self._node.query(contract, request.method, _hex(request.args, "args"))
+        args = _hex(request.args, "args")
+        # The node answers one question at a time and refuses others; ours take turns.
+        if not self._querying.acquire(timeout=QUERY_TURN_TIMEOUT_S):
+            raise MessagingError("other questions to contracts are being answered: ask again")
+        try:
+            result = self._node.query(contract, request.method, args)
+        finally:
+            self._querying.release()
         if isinstance(result, Rejected):
             return QueryReply(ok=False, refusal=str(result))
         if result.status is not ExecutionStatus.OK:

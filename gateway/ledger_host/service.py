@@ -29,9 +29,17 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
     agent = AgentClient(home.agent_socket)
     if await wait_for_agent(agent, notifier.status, stop) is None:
         return
-    with WorkerExecutor(SystemClock()) as executor:
+    clock = SystemClock()
+    # Queries have a worker of their own: they never hold up a block.
+    with WorkerExecutor(clock) as executor, WorkerExecutor(clock) as query_executor:
         node = await asyncio.to_thread(
-            LedgerNode.open, home.chain, genesis, executor, SystemClock(), AgentVoteSigner(agent)
+            LedgerNode.open,
+            home.chain,
+            genesis,
+            executor,
+            clock,
+            AgentVoteSigner(agent),
+            query_executor=query_executor,
         )
         try:
             await _Service(home, settings, node).run(notifier, stop)
@@ -57,7 +65,7 @@ class _Service:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._node.run(self._announce)),
-                    group.create_task(run_watchdog(notifier, lambda: True)),
+                    group.create_task(run_watchdog(notifier, lambda: self._server.is_alive)),
                 ]
                 height = self._node.status().height
                 notifier.ready(f"at block {height}")
@@ -77,4 +85,4 @@ class _Service:
             "time_ms": block.header.time_ms,
             "transactions": len(block.transactions),
         }
-        self._server.publish(self._topic, msgspec.json.encode(message), retain=True)
+        self._server.publish_newest(self._topic, msgspec.json.encode(message))

@@ -32,6 +32,7 @@ PAYLOAD_BYTES_MAX = 255 * 1024  # with its topic it fits the broker's packet lim
 _CONNECT_TIMEOUT_S = 5.0
 _KEEP_ALIVE_S = 30
 _RECONNECT_MAX_S = 30
+_QUEUED_MESSAGES_MAX = 100  # more than a service answers at once; kept while the broker is away
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,31 @@ class MqttLogin:
     client_id: str
 
 
+class _Client(Client):
+    """A paho client that tells whether its thread has died."""
+
+    has_died = False
+
+    def loop_forever(
+        self, timeout: float = 1.0, retry_first_connection: bool = False
+    ) -> MQTTErrorCode:
+        """Run the thread of `loop_start`; an exception, which nobody would see there, is logged."""
+        try:
+            return super().loop_forever(timeout, retry_first_connection)
+        except Exception:  # noqa: BLE001 - whatever ends the thread must be seen from outside
+            self.has_died = True
+            _log.exception(
+                "the MQTT connection died; only a restart of this process brings it back"
+            )
+            return MQTTErrorCode.MQTT_ERR_UNKNOWN
+
+
 class MqttConnection:
-    """One paho client with its thread; subscribes again after each reconnect."""
+    """One paho client with its thread; subscribes again after each reconnect.
+
+    What the broker had retained is not delivered: a request or a response is for the moment, and
+    one that was retained would come again at each connection.
+    """
 
     def __init__(self, login: MqttLogin, on_message: Callable[[str, bytes], None]) -> None:
         self.login = login
@@ -58,16 +82,24 @@ class MqttConnection:
         self._failure: str | None = None
         self._filters: dict[str, Future[None]] = {}
         self._subscribing: dict[int, str] = {}
-        self._client = Client(
+        self._newest: dict[str, bytes] = {}
+        self._is_connected = False
+        self._client = _Client(
             CallbackAPIVersion.VERSION2, login.client_id, protocol=MQTTProtocolVersion.MQTTv311
         )
         self._client.username_pw_set(login.username, login.password)
         self._client.connect_timeout = _CONNECT_TIMEOUT_S
         self._client.reconnect_delay_set(1, _RECONNECT_MAX_S)
+        self._client.max_queued_messages_set(_QUEUED_MESSAGES_MAX)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
+
+    @property
+    def is_alive(self) -> bool:
+        """False once the thread died: there will be no connection any more."""
+        return not self._client.has_died
 
     def open(self) -> None:
         """Connect and wait for the broker's answer. Raises `MessagingError`."""
@@ -107,10 +139,17 @@ class MqttConnection:
                 self._send_subscribe(topic_filter)
         return granted
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Hand a message at QoS 1 to paho's queue; False when there is no connection."""
-        info = self._client.publish(topic, payload, qos=1, retain=retain)
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Hand a message at QoS 1 to paho's queue; False when it is full or there is no connection."""
+        info = self._client.publish(topic, payload, qos=1)
         return info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def publish_newest(self, topic: str, payload: bytes) -> None:
+        """Retain a topic's newest value, now and after each reconnect; older ones never wait."""
+        with self._lock:
+            self._newest[topic] = payload
+            if self._is_connected:
+                self._client.publish(topic, payload, qos=1, retain=True)
 
     def _send_subscribe(self, topic_filter: str) -> None:
         result, message_id = self._client.subscribe(topic_filter, qos=1)
@@ -135,6 +174,9 @@ class MqttConnection:
                 self._subscribing.clear()
                 for topic_filter in self._filters:
                     self._send_subscribe(topic_filter)
+                for topic, payload in self._newest.items():
+                    self._client.publish(topic, payload, qos=1, retain=True)
+                self._is_connected = True
             self._on_ready()
         self._answered.set()
 
@@ -146,6 +188,8 @@ class MqttConnection:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
+        with self._lock:
+            self._is_connected = False
         if reason.is_failure and not flags.is_disconnect_packet_from_server:
             _log.info("the connection to the broker was lost (%s); paho connects again", reason)
 
@@ -172,7 +216,12 @@ class MqttConnection:
             granted.set_result(None)
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        self._on_message_callback(message.topic, bytes(message.payload))
+        if message.retain:
+            return
+        try:
+            self._on_message_callback(message.topic, bytes(message.payload))
+        except Exception:  # noqa: BLE001 - what left here would end paho's thread for good
+            _log.exception("a message from the broker was dropped")
 
 
 class RpcClient:
@@ -256,5 +305,5 @@ def parse_object(payload: bytes) -> dict[str, Any] | None:
     """Return a payload's JSON object, or None for anything else."""
     try:
         return msgspec.json.decode(payload, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -75,9 +75,14 @@ class RpcServer:
             self._executor.shutdown(wait=True, cancel_futures=True)
         self._connection.close()
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Publish at QoS 1; False when there is no connection (paho still sends it later)."""
-        return self._connection.publish(topic, payload, retain=retain)
+    @property
+    def is_alive(self) -> bool:
+        """False once the connection's thread died: no request will be answered any more."""
+        return self._connection.is_alive
+
+    def publish_newest(self, topic: str, payload: bytes) -> None:
+        """Retain a topic's newest value at the broker, now and after each reconnect."""
+        self._connection.publish_newest(topic, payload)
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         verb = topic.rsplit("/", 1)[-1]

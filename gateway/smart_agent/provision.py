@@ -45,10 +45,15 @@ def create_agent(folder: Path, unlock: UnlockSource, limits: KdfLimits = MODERAT
     return describe_keys(FileKeys(root_secret), chain_id=None)
 
 
+def is_agent_there(folder: Path) -> bool:
+    """Tell whether a whole SmartAgent was made in `folder`: its last file is there."""
+    return (folder / _BINDING_FILE).exists()
+
+
 @contextmanager
 def open_agent(folder: Path, unlock: UnlockSource) -> Iterator[Agent]:
     """Open an agent for as long as the block runs; raise `AgentError` when it cannot sign safely."""
-    if not (folder / _BINDING_FILE).exists():
+    if not is_agent_there(folder):
         raise AgentError(f"there is no SmartAgent in {folder}: run `smartshare init` first")
     make_private_folder(folder)
     with _locked(folder):

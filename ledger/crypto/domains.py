@@ -15,6 +15,7 @@ HEADER_PREFIX = b"ssp/header/1\0"
 CONTRACT_ADDRESS_PREFIX = b"ssp/contract/1\0"
 COIN_ID_PREFIX = b"ssp/coin/1\0"
 CHAIN_ID_PREFIX = b"ssp/chain/1\0"
+POSSESSION_PREFIX = b"ssp/possession/1\0"
 
 NO_HASH = bytes(32)  # what a vote to skip a slot carries
 
@@ -42,6 +43,11 @@ def vote_message(
 ) -> bytes:
     """Return the bytes of a vote (consensus specification 1.3): fixed width, big-endian."""
     return VOTE_PREFIX + chain_id + struct.pack(">BIQ", kind, epoch, slot) + block_hash
+
+
+def possession_message(chain_id: bytes, node_id: bytes) -> bytes:
+    """Return the bytes by which a key's holder lets this node, and no other, register the key."""
+    return POSSESSION_PREFIX + chain_id + node_id
 
 
 def header_hash(header: bytes) -> bytes:

@@ -42,7 +42,10 @@ class Waiting:
     def __init__(self) -> None:
         self._by_id: dict[bytes, Entry] = {}
         self._by_sender: dict[bytes, dict[int, Entry]] = {}
-        self._cheapest: list[tuple[int, bytes]] = []  # a heap; ids no longer waiting are skipped
+        # A heap of fee rate, id and number; one whose number is not the live entry's is skipped.
+        self._cheapest: list[tuple[int, bytes, int]] = []
+        self._numbers: dict[bytes, int] = {}  # of each insertion: an id may leave and come again
+        self._inserted_count = 0
         self._offered_by: dict[bytes, int] = {}
         self.size_bytes = 0
 
@@ -75,7 +78,9 @@ class Waiting:
         assert entry.nonce not in queue, "one transaction for each nonce"
         self._by_id[entry.checked.id] = entry
         queue[entry.nonce] = entry
-        heapq.heappush(self._cheapest, (entry.fee_rate, entry.checked.id))
+        self._inserted_count += 1
+        self._numbers[entry.checked.id] = self._inserted_count
+        self.push_back(entry)
         payer = entry.checked.transaction.fee_payer
         self._offered_by[payer] = self.fees_offered_by(payer) + entry.checked.transaction.fee
         self.size_bytes += entry.checked.size
@@ -83,6 +88,7 @@ class Waiting:
     def discard(self, entry: Entry) -> None:
         """Remove a waiting entry."""
         del self._by_id[entry.checked.id]
+        del self._numbers[entry.checked.id]
         queue = self._by_sender[entry.sender]
         del queue[entry.nonce]
         if not queue:
@@ -97,18 +103,20 @@ class Waiting:
     def _drop_stale(self) -> None:
         """Rebuild the heap when most of it is gone: its size follows what waits."""
         if len(self._cheapest) > 2 * len(self._by_id) + 64:
-            self._cheapest = [(entry.fee_rate, id_) for id_, entry in self._by_id.items()]
+            self._cheapest = [self._rank(entry) for entry in self]
             heapq.heapify(self._cheapest)
 
     def pop_cheapest(self) -> Entry | None:
         """Take the entry with the lowest fee rate off the heap only; `push_back` returns it."""
         while self._cheapest:
-            _, transaction_id = heapq.heappop(self._cheapest)
-            entry = self._by_id.get(transaction_id)
-            if entry is not None:
-                return entry
+            _, transaction_id, number = heapq.heappop(self._cheapest)
+            if self._numbers.get(transaction_id) == number:
+                return self._by_id[transaction_id]
         return None
 
     def push_back(self, entry: Entry) -> None:
         """Return to the heap what `pop_cheapest` took from it."""
-        heapq.heappush(self._cheapest, (entry.fee_rate, entry.checked.id))
+        heapq.heappush(self._cheapest, self._rank(entry))
+
+    def _rank(self, entry: Entry) -> tuple[int, bytes, int]:
+        return entry.fee_rate, entry.checked.id, self._numbers[entry.checked.id]

@@ -1,7 +1,7 @@
 """Blocks on top of the newest final one: built, executed again, made final.
 
 Rule 1: a header is a function of its slot, time, parent and transactions, so a block is valid when
-assembling it again gives the same header bytes.
+executing it again gives the same header bytes.
 Rule 2: what is committed is exactly what was executed: the result is kept until its block is final.
 Blocking work: called from one thread at a time.
 """
@@ -14,9 +14,8 @@ from ledger.codec.merkle import merkle_root
 from ledger.consensus.certificate import NO_SIGNERS
 from ledger.consensus.state import Proposal, Tip
 from ledger.crypto.domains import NO_HASH, header_hash
-from ledger.errors import ExecutorError, Reason, Rejected
+from ledger.errors import Reason, Rejected
 from ledger.node.evidence import load_certificate
-from ledger.node.execution import WatchedTransactions
 from ledger.node.views import FinalBlock
 from ledger.params import BLOCK_BYTES_MAX, PROTOCOL_VERSION
 from ledger.ports import ContractExecutor
@@ -27,6 +26,7 @@ from ledger.state.transition import (
     CheckedTransaction,
     apply_block,
     check_transaction,
+    select_transactions,
 )
 from ledger.storage.store import ChainStore, NewBlock
 from ledger.types.block import Block, Certificate, Header
@@ -38,10 +38,10 @@ _headers = Decoder(Header)
 
 @dataclass(frozen=True, slots=True)
 class BuiltBlock:
-    """A new block, and the transactions left out of it because their contract worker failed."""
+    """A new block, and the transactions left out of it because they could not be run, with why."""
 
     proposal: Proposal
-    failed: tuple[tuple[CheckedTransaction, ExecutorError], ...]
+    failed: tuple[tuple[CheckedTransaction, Rejected], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +69,12 @@ class Chain:
     def build(
         self, slot: int, time_ms: int, transactions: Sequence[CheckedTransaction]
     ) -> BuiltBlock:
-        """Return a block of `transactions`, which the mempool holds to be includable.
-
-        One whose contract worker fails ends the block: the block holds those before it.
-        """
-        failed: list[tuple[CheckedTransaction, ExecutorError]] = []
-        while True:
-            watched = WatchedTransactions(transactions)
-            try:
-                proposal = self._assemble(slot, time_ms, watched)
-            except ExecutorError as error:
-                failed.append((watched[watched.position], error))
-                transactions = watched[: watched.position]
-                continue
-            assert isinstance(proposal, Proposal), (
-                f"the mempool gave what no block may hold: {proposal}"
-            )
-            return BuiltBlock(proposal, tuple(failed))
+        """Return a block of those of the `transactions` that can be run; see `select_transactions`."""
+        selected = select_transactions(
+            self._store, self._context(time_ms), transactions, self._executor
+        )
+        proposal = self._propose(slot, time_ms, selected.transactions, selected.result)
+        return BuiltBlock(proposal, selected.failed)
 
     def validate(self, proposal: Proposal) -> Rejected | None:
         """Execute a block on top of the tip; None when it is valid. Raises `ExecutorError`."""
@@ -104,9 +93,11 @@ class Chain:
             if isinstance(transaction, Rejected):
                 return transaction
             checked.append(transaction)
-        again = self._assemble(header.slot, header.time_ms, checked)
-        if isinstance(again, Rejected):
-            return again
+        context = self._context(header.time_ms)
+        result = apply_block(self._store, context, checked, self._executor)
+        if isinstance(result, Rejected):
+            return result
+        again = self._propose(header.slot, header.time_ms, checked, result)
         if again.block != proposal.block:
             return Rejected(
                 Reason.BAD_BLOCK, f"block {header.height} is not what executing it gives"
@@ -166,16 +157,19 @@ class Chain:
         certificate = load_certificate(self._store, stored, agent_keys)
         return _tip_of(stored.header, stored.hash, certificate)
 
-    def _assemble(
-        self, slot: int, time_ms: int, transactions: Sequence[CheckedTransaction]
-    ) -> Proposal | Rejected:
-        """Execute the transactions on top of the tip and return the block of it."""
-        height = self.tip.height + 1
+    def _context(self, time_ms: int) -> BlockContext:
+        """Return what the transactions of a block on top of the tip see."""
         proposer = self._genesis.agents[0].node
-        context = BlockContext(self.chain_id, height, time_ms, proposer)
-        result = apply_block(self._store, context, transactions, self._executor)
-        if isinstance(result, Rejected):
-            return result
+        return BlockContext(self.chain_id, self.tip.height + 1, time_ms, proposer)
+
+    def _propose(
+        self,
+        slot: int,
+        time_ms: int,
+        transactions: Sequence[CheckedTransaction],
+        result: BlockResult,
+    ) -> Proposal:
+        """Return the block of executed transactions on top of the tip, and keep what it does."""
         raws = tuple(checked.raw for checked in transactions)
         outcomes = tuple(encode(outcome) for outcome in result.outcomes)
         header = Header(
@@ -183,11 +177,11 @@ class Chain:
             chain_id=self.chain_id,
             epoch=0,
             slot=slot,
-            height=height,
+            height=self.tip.height + 1,
             parent_slot=self.tip.slot,
             parent_hash=self.tip.hash,
             time_ms=time_ms,
-            proposer=proposer,
+            proposer=self._genesis.agents[0].node,
             seal=False,
             transactions_root=merkle_root(raws),
             state_root=self._tree.root_after(result.writes),

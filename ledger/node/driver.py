@@ -40,6 +40,7 @@ from ledger.consensus.state import Proposal, Rules
 from ledger.errors import ExecutorError, SignerError, VoteRefusedError
 from ledger.mempool.mempool import Mempool
 from ledger.node.chain import Chain
+from ledger.node.failures import FailedTransactions
 from ledger.node.views import FinalBlock
 from ledger.node.worker import Worker
 from ledger.params import BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX
@@ -52,18 +53,22 @@ OnFinalBlock = Callable[[FinalBlock], None]
 # What is left for transactions: a header is below 1 KiB, each transaction's length takes 5 bytes.
 TRANSACTIONS_BYTES_MAX = BLOCK_BYTES_MAX - 1_024 - 5 * BLOCK_TRANSACTIONS_MAX
 
+VALIDATION_RETRY_FIRST_S = 0.5  # a worker that was killed is back by then
+VALIDATION_RETRY_MAX_S = 30  # and one that lacks memory or files may take its time
+
 _log = logging.getLogger(__name__)
 
 
 class Driver:
     """Feeds the machine and performs its effects."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it moves
         self,
         rules: Rules,
         *,
         chain: Chain,
         mempool: Mempool,
+        failed: FailedTransactions,
         view: StateReader,
         signer: VoteSigner,
         clock: Clock,
@@ -71,6 +76,7 @@ class Driver:
         self._rules = rules
         self._chain = chain
         self._mempool = mempool
+        self._failed = failed
         self._view = view
         self._signer = signer
         self._clock = clock
@@ -117,6 +123,8 @@ class Driver:
                 return None
             case BuildBlock():
                 return await self._build(effect, worker)
+            case ValidateBlock(proposal):
+                return await self._validate(proposal, worker)
             case CommitBlock(proposal, certificate):
                 return await self._commit(proposal, certificate, worker, on_final_block)
             case Halt(detail):
@@ -125,11 +133,9 @@ class Driver:
                 return await worker.run(lambda: self._perform_blocking(effect))
 
     def _perform_blocking(
-        self, effect: ValidateBlock | PersistProposal | PersistCertificate | SignVote
+        self, effect: PersistProposal | PersistCertificate | SignVote
     ) -> Input | None:
         match effect:
-            case ValidateBlock(proposal):
-                return self._validate(proposal)
             case PersistProposal(proposal):
                 self._chain.persist_proposal(proposal)
                 return None
@@ -148,22 +154,32 @@ class Driver:
         built = await worker.run(
             lambda: self._chain.build(effect.slot, effect.time_ms, transactions)
         )
-        for checked, error in built.failed:
+        for checked, refusal in built.failed:
             self._mempool.remove(checked.id)
-            _log.warning("transaction %s dropped, not run: %s", checked.id.hex(), error)
+            self._failed.remember(checked.id, self._chain.tip.height + 1, refusal.detail)
+            _log.warning("transaction %s dropped, not run: %s", checked.id.hex(), refusal.detail)
         return BlockBuilt(built.proposal)
 
-    def _validate(self, proposal: Proposal) -> BlockValidated | BlockRefused:
-        try:
-            refusal = self._chain.validate(proposal)
-        except ExecutorError as error:
-            detail = str(error)
-        else:
+    async def _validate(self, proposal: Proposal, worker: Worker) -> BlockValidated | BlockRefused:
+        """Execute a block again until that gives a verdict.
+
+        A worker that fails says nothing about the block. It may be one that is voted for already, so
+        giving it up could leave no vote that the sign guard still allows.
+        """
+        delay_s = VALIDATION_RETRY_FIRST_S
+        while True:
+            try:
+                refusal = await worker.run(lambda: self._chain.validate(proposal))
+            except ExecutorError as error:
+                line = "block %d of slot %d cannot be executed yet, again in %g s: %s"
+                _log.warning(line, *_place(proposal), delay_s, error)
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, VALIDATION_RETRY_MAX_S)
+                continue
             if refusal is None:
                 return BlockValidated(proposal.hash)
-            detail = str(refusal)
-        _log.warning("block %d of slot %d is given up: %s", *_place(proposal), detail)
-        return BlockRefused(proposal.hash, detail)
+            _log.warning("block %d of slot %d is given up: %s", *_place(proposal), refusal)
+            return BlockRefused(proposal.hash, str(refusal))
 
     def _sign(self, effect: SignVote) -> VoteSigned | VoteRefused | SignerUnavailable:
         subject = (effect.kind, effect.epoch, effect.slot, effect.block_hash)

@@ -1,52 +1,46 @@
-"""Two small helpers around running transactions: one contract at a time, and which one is running."""
+"""A contract executor that several threads share, and that fails in one way only."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from typing import overload
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
+from ledger.errors import ExecutorError, StorageError
 from ledger.ports import ContractCall, ContractCode, ContractExecutor, ContractHost, ExecutionResult
-from ledger.state.transition import CheckedTransaction
+
+_T = TypeVar("_T")
 
 
 class SerialExecutor:
-    """A `ContractExecutor` that block production and queries from other threads may share."""
+    """A `ContractExecutor` that runs one call at a time.
+
+    Whatever goes wrong in the executor behind it comes out as `ExecutorError`; `StorageError` from
+    the host's state stays what it is.
+    """
 
     def __init__(self, executor: ContractExecutor) -> None:
         self._executor = executor
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the executor for this thread's calls, so that none of them waits."""
+        with self._lock:
+            yield
 
     def check(self, code: ContractCode) -> str | None:
         """Return None when the code may be deployed, else one line that says what is wrong."""
-        with self._lock:
-            return self._executor.check(code)
+        return self._run(lambda: self._executor.check(code))
 
     def execute(self, call: ContractCall, host: ContractHost) -> ExecutionResult:
         """Run one call, after those that were asked for before."""
-        with self._lock:
-            return self._executor.execute(call, host)
+        return self._run(lambda: self._executor.execute(call, host))
 
-
-class WatchedTransactions(Sequence[CheckedTransaction]):
-    """A block's transactions that remember which was handed out last.
-
-    So when a contract worker fails, the proposer knows which transaction to leave out.
-    """
-
-    def __init__(self, transactions: Sequence[CheckedTransaction]) -> None:
-        self._transactions = tuple(transactions)
-        self.position = 0
-
-    def __len__(self) -> int:
-        return len(self._transactions)
-
-    def __iter__(self) -> Iterator[CheckedTransaction]:
-        for position, transaction in enumerate(self._transactions):
-            self.position = position
-            yield transaction
-
-    @overload
-    def __getitem__(self, index: int) -> CheckedTransaction: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[CheckedTransaction]: ...
-    def __getitem__(self, index: int | slice) -> CheckedTransaction | Sequence[CheckedTransaction]:
-        return self._transactions[index]
+    def _run(self, job: Callable[[], _T]) -> _T:
+        try:
+            with self._lock:
+                return job()
+        except (ExecutorError, StorageError):
+            raise
+        except Exception as error:
+            raise ExecutorError(f"the contract executor failed: {error!r}") from error

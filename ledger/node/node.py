@@ -16,16 +16,13 @@ from ledger.node.chain import Chain
 from ledger.node.driver import Driver, OnFinalBlock
 from ledger.node.evidence import load_certificate, load_evidence
 from ledger.node.execution import SerialExecutor
+from ledger.node.failures import FailedTransactions
+from ledger.node.queries import ContractQueries
 from ledger.node.views import AccountView, BlockView, NodeStatus, Progress, TransactionView
 from ledger.ports import Clock, ContractExecutor, ExecutionResult, VoteSigner
 from ledger.state.accounts import get_account
 from ledger.state.keys import device_key
-from ledger.state.transition import (
-    BlockContext,
-    check_transaction,
-    genesis_writes,
-    query_contract,
-)
+from ledger.state.transition import check_transaction, genesis_writes
 from ledger.storage.reader import ChainReader
 from ledger.storage.store import ChainStore
 from ledger.storage.verification import load_state_tree
@@ -48,7 +45,7 @@ class LedgerNode:
         store: ChainStore,
         reader: ChainReader,
         chain: Chain,
-        executor: ContractExecutor,
+        queries: ContractQueries,
         clock: Clock,
         signer: VoteSigner,
     ) -> None:
@@ -56,7 +53,8 @@ class LedgerNode:
         self._store = store
         self._reader = reader
         self._chain = chain
-        self._executor = executor
+        self._queries = queries
+        self._failed = FailedTransactions()
         self._clock = clock
         self._mempool = Mempool()
         self._agent_keys = tuple(agent.consensus for agent in genesis.agents)
@@ -69,7 +67,13 @@ class LedgerNode:
             our_index=0,
         )
         self._driver = Driver(
-            rules, chain=chain, mempool=self._mempool, view=reader, signer=signer, clock=clock
+            rules,
+            chain=chain,
+            mempool=self._mempool,
+            failed=self._failed,
+            view=reader,
+            signer=signer,
+            clock=clock,
         )
 
     @classmethod
@@ -80,8 +84,13 @@ class LedgerNode:
         executor: ContractExecutor,
         clock: Clock,
         signer: VoteSigner,
+        *,
+        query_executor: ContractExecutor | None = None,
     ) -> Self:
         """Open the chain database at `path`, created from `genesis` where there is none.
+
+        With a `query_executor` of their own, queries and block production never wait for each other;
+        the caller closes both executors.
 
         Raises `GenesisError`, `SignerError` where the SmartAgent holds another key than the
         genesis names, and `StorageError` where the database is in use, damaged or another chain's.
@@ -101,6 +110,7 @@ class LedgerNode:
         try:
             tree = load_state_tree(store, first_state)
             serial = SerialExecutor(executor)
+            asked = serial if query_executor is None else SerialExecutor(query_executor)
             chain = Chain(store, tree, genesis, serial)
             reader = ChainReader.open(path)
         except LedgerError:
@@ -111,7 +121,7 @@ class LedgerNode:
             store=store,
             reader=reader,
             chain=chain,
-            executor=serial,
+            queries=ContractQueries(path, genesis, asked),
             clock=clock,
             signer=signer,
         )
@@ -140,7 +150,10 @@ class LedgerNode:
             return checked
         if self._mempool.get(checked.id) or self._reader.has_transaction(checked.id):
             return checked.id
-        refusal = self._mempool.add(checked, self._reader, self._chain.tip.height + 1)
+        height = self._chain.tip.height + 1
+        refusal = self._failed.check(checked.id, height) or self._mempool.add(
+            checked, self._reader, height
+        )
         if refusal is not None:
             return refusal
         self._driver.wake()
@@ -206,20 +219,8 @@ class LedgerNode:
     def query(self, contract: bytes, method: str, args: bytes) -> ExecutionResult | Rejected:
         """Ask a contract at the newest final block; `args` is canonical MessagePack.
 
-        Blocks while the contract runs: call it from a thread other than the event loop's. Raises
-        `ExecutorError` when the worker, not the contract, failed.
+        Blocks while the contract runs: call it from a thread other than the event loop's. A second
+        question at the same time is `Rejected` as busy. Raises `ExecutorError` when the worker, not
+        the contract, failed.
         """
-        reader = ChainReader.open(self._reader.path)
-        try:
-            with reader.snapshot():
-                tip = reader.tip()
-                height, time_ms = (
-                    (0, self._genesis.time_ms)
-                    if tip is None
-                    else (tip.header.height, tip.header.time_ms)
-                )
-                proposer = self._genesis.agents[0].node
-                context = BlockContext(self._chain.chain_id, height, time_ms, proposer)
-                return query_contract(reader, context, contract, method, args, self._executor)
-        finally:
-            reader.close()
+        return self._queries.ask(contract, method, args)

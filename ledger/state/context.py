@@ -47,3 +47,12 @@ class BlockResult:
 
     outcomes: tuple[Outcome, ...]
     writes: dict[bytes, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The transactions that could be run, what they came to, and those that could not, with why."""
+
+    transactions: tuple[CheckedTransaction, ...]
+    result: BlockResult
+    failed: tuple[tuple[CheckedTransaction, Rejected], ...]

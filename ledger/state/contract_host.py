@@ -14,6 +14,7 @@ from ledger.params import (
     CONTRACT_EVENT_BYTES_MAX,
     CONTRACT_EVENTS_MAX,
     CONTRACT_KEY_BYTES_MAX,
+    CONTRACT_OUTPUT_BYTES_MAX,
     CONTRACT_STATE_CHANGE_BYTES_MAX,
     CONTRACT_VALUE_BYTES_MAX,
     PUBLIC_KEY_BYTES,
@@ -21,12 +22,12 @@ from ledger.params import (
 )
 from ledger.ports import HostRefusedError
 from ledger.state.accounts import get_account, move_balance
-from ledger.state.keys import anchor_key, contract_storage_key, device_key
+from ledger.state.keys import anchor_key, contract_storage_key
 from ledger.state.overlay import Overlay
 from ledger.state.plain_text import is_plain_text
 from ledger.types.outcome import Event
 from ledger.types.reading import Reading, ReadingProof
-from ledger.types.records import AnchorRecord, Device
+from ledger.types.records import AnchorRecord
 
 EVENT_NAME_LENGTH_MAX = 48
 _PROOF_BYTES_MAX = READING_BYTES_MAX + 1024  # a path of 16 hashes and the numbers beside it
@@ -34,7 +35,6 @@ _PROOF_BYTES_MAX = READING_BYTES_MAX + 1024  # a path of 16 hashes and the numbe
 _proofs = canonical.Decoder(ReadingProof)
 _readings = canonical.Decoder(Reading)
 _anchors = canonical.Decoder(AnchorRecord)
-_devices = canonical.Decoder(Device)
 
 
 class OverlayHost:
@@ -47,11 +47,17 @@ class OverlayHost:
         self._changed_bytes: dict[bytes, int] = {}
         self._changed_total = 0
         self._events: list[Event] = []
+        self._event_bytes = 0
 
     @property
     def events(self) -> tuple[Event, ...]:
         """What the contract announced, in order."""
         return tuple(self._events)
+
+    @property
+    def event_bytes(self) -> int:
+        """The sum of the events' sizes: address, name and data."""
+        return self._event_bytes
 
     def load(self, key: bytes) -> bytes | None:
         """Return the contract's stored value, or None."""
@@ -101,6 +107,12 @@ class OverlayHost:
             raise HostRefusedError(f"an event's name is one line of 1..{EVENT_NAME_LENGTH_MAX}")
         if len(data) > CONTRACT_EVENT_BYTES_MAX:
             raise HostRefusedError(f"an event carries at most {CONTRACT_EVENT_BYTES_MAX} bytes")
+        size = len(self._contract) + len(name.encode()) + len(data)
+        if self._event_bytes + size > CONTRACT_OUTPUT_BYTES_MAX:
+            raise HostRefusedError(
+                f"the events of a call have at most {CONTRACT_OUTPUT_BYTES_MAX} bytes in all"
+            )
+        self._event_bytes += size
         self._events.append(Event(contract=self._contract, name=name, data=data))
 
     def anchored_reading(self, proof: bytes) -> Reading:
@@ -110,15 +122,15 @@ class OverlayHost:
         try:
             evidence = _proofs.decode(proof)
             reading = _readings.decode(evidence.reading)
-        except CodecError as error:
-            raise HostRefusedError(f"reading proof {error}") from None
+        except CodecError:
+            # A decoder's own words differ between versions, and this line enters the outcome.
+            raise HostRefusedError("the reading proof is not canonical") from None
         self._check_evidence(evidence, reading)
         return reading
 
     def _check_evidence(self, evidence: ReadingProof, reading: Reading) -> None:
         anchor = self._state.get(anchor_key(reading.device_id, evidence.anchor_first))
-        device = self._state.get(device_key(reading.device_id))
-        if anchor is None or device is None:
+        if anchor is None:
             raise HostRefusedError(
                 f"device {reading.device_id.hex()[:16]} has no anchor from sequence "
                 f"{evidence.anchor_first}"
@@ -130,8 +142,8 @@ class OverlayHost:
             )
         if reading.sequence != evidence.anchor_first + evidence.index:
             raise HostRefusedError(f"sequence {reading.sequence} does not stand at that index")
-        if reading.profile_hash != _devices.decode(device).profile_hash:
-            raise HostRefusedError("the reading was made with another profile than the device's")
+        if reading.profile_hash != record.profile_hash:
+            raise HostRefusedError("the reading was made with another profile than the anchor's")
         if not verify_inclusion(
             evidence.reading, evidence.index, record.count, evidence.path, record.root
         ):

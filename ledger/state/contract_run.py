@@ -2,13 +2,18 @@
 
 Rule 1: an execution whose status is not OK is a failure; its gas is charged like any other's.
 Rule 2: no more gas is charged than the limit, whatever the executor counted past it.
-Rule 3: a result larger than `CONTRACT_RESULT_BYTES_MAX` is a failure: every node would store it.
+Rule 3: a result larger than `CONTRACT_RESULT_BYTES_MAX`, or more than `CONTRACT_OUTPUT_BYTES_MAX` of
+result and events together, is a failure: every node would store it.
 """
 
 from ledger.codec import canonical
 from ledger.crypto.hashing import sha256
 from ledger.errors import CorruptStorageError, Reason, Rejected
-from ledger.params import CONTRACT_RESULT_BYTES_MAX, REASON_LENGTH_MAX
+from ledger.params import (
+    CONTRACT_OUTPUT_BYTES_MAX,
+    CONTRACT_RESULT_BYTES_MAX,
+    REASON_LENGTH_MAX,
+)
 from ledger.ports import ContractCall, ContractCode, ContractExecutor, ExecutionStatus
 from ledger.state.context import Processed
 from ledger.state.contract_host import OverlayHost
@@ -57,6 +62,9 @@ def run_contract(state: Overlay, call: ContractCall, executor: ContractExecutor)
         return Processed(failure=_describe(execution.status, execution.error), gas_used=gas_used)
     if len(execution.result) > CONTRACT_RESULT_BYTES_MAX:
         detail = f"the result has more than {CONTRACT_RESULT_BYTES_MAX} bytes"
+        return Processed(failure=Rejected(Reason.TOO_LARGE, detail), gas_used=gas_used)
+    if len(execution.result) + host.event_bytes > CONTRACT_OUTPUT_BYTES_MAX:
+        detail = f"result and events have more than {CONTRACT_OUTPUT_BYTES_MAX} bytes together"
         return Processed(failure=Rejected(Reason.TOO_LARGE, detail), gas_used=gas_used)
     return Processed(gas_used=gas_used, result=execution.result, events=host.events)
 

@@ -3,10 +3,17 @@
 Rule 1: the minimum is `TRANSACTION_FEE_MIN` plus `TRANSACTION_FEE_PER_BYTE` for its signed bytes.
 Rule 2: a body that runs a contract must offer the minimum plus the price of its whole gas limit. It
 pays the minimum plus the gas it used, rounded up to a base unit; the rest of the offer comes back.
-Rule 3: every other body pays what it offers.
+Rule 3: a deployment pays for the check of its code too, which is work whatever comes of it.
+Rule 4: every other body pays what it offers.
 """
 
-from ledger.params import GAS_PER_FEE_UNIT, TRANSACTION_FEE_MIN, TRANSACTION_FEE_PER_BYTE
+from ledger.params import (
+    DEPLOY_CHECK_GAS,
+    DEPLOY_CHECK_GAS_PER_CODE_BYTE,
+    GAS_PER_FEE_UNIT,
+    TRANSACTION_FEE_MIN,
+    TRANSACTION_FEE_PER_BYTE,
+)
 from ledger.state.context import CheckedTransaction
 from ledger.types.transaction import CallContract, DeployContract, Transaction
 
@@ -21,10 +28,25 @@ def compute_gas_price(gas: int) -> int:
     return -(-gas // GAS_PER_FEE_UNIT)
 
 
+def runs_contract(transaction: Transaction) -> bool:
+    """Tell whether the transaction's body runs code."""
+    return isinstance(transaction.body, CallContract | DeployContract)
+
+
+def compute_check_gas(code: str) -> int:
+    """Return what the check of a contract's source costs: the same for every source of this size."""
+    return DEPLOY_CHECK_GAS + DEPLOY_CHECK_GAS_PER_CODE_BYTE * len(code.encode())
+
+
 def get_gas_limit(transaction: Transaction) -> int:
-    """Return the instructions that a transaction may use: 0 unless it runs a contract."""
-    body = transaction.body
-    return body.gas_limit if isinstance(body, CallContract | DeployContract) else 0
+    """Return the instructions that a transaction may cost: 0 unless it runs a contract."""
+    match transaction.body:
+        case CallContract(gas_limit=gas_limit):
+            return gas_limit
+        case DeployContract(code=code, gas_limit=gas_limit):
+            return compute_check_gas(code) + gas_limit
+        case _:
+            return 0
 
 
 def compute_fee_required(checked: CheckedTransaction) -> int:
@@ -34,13 +56,13 @@ def compute_fee_required(checked: CheckedTransaction) -> int:
 
 def compute_fee_payable(checked: CheckedTransaction) -> int:
     """Return the most that the transaction can end up paying: what a proposer may hope for."""
-    if isinstance(checked.transaction.body, CallContract | DeployContract):
+    if runs_contract(checked.transaction):
         return compute_fee_required(checked)
     return checked.transaction.fee
 
 
 def compute_fee_paid(checked: CheckedTransaction, gas_used: int) -> int:
     """Return the base units that the fee payer loses in the end."""
-    if isinstance(checked.transaction.body, CallContract | DeployContract):
+    if runs_contract(checked.transaction):
         return compute_fee_min(checked.size) + compute_gas_price(gas_used)
     return checked.transaction.fee

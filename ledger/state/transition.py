@@ -9,16 +9,23 @@ Rule 4: the sum of all SSP balances never changes.
 from collections.abc import Sequence
 
 from ledger.codec import canonical
-from ledger.errors import Reason, Rejected
-from ledger.params import BLOCK_GAS_MAX
+from ledger.errors import Reason, Rejected, StorageError
+from ledger.params import BLOCK_GAS_MAX, REASON_LENGTH_MAX
 from ledger.ports import ContractExecutor
 from ledger.state.accounts import get_account, increase_balance, put_account
 from ledger.state.admission import admit_transaction, check_includable, check_transaction
-from ledger.state.context import BlockContext, BlockResult, CheckedTransaction, Processed
-from ledger.state.fees import compute_fee_paid, get_gas_limit
+from ledger.state.context import (
+    BlockContext,
+    BlockResult,
+    CheckedTransaction,
+    Processed,
+    Selected,
+)
+from ledger.state.fees import compute_fee_paid, get_gas_limit, runs_contract
 from ledger.state.genesis import genesis_writes
 from ledger.state.keys import ACCOUNT_PREFIX
 from ledger.state.overlay import Overlay, StateReader
+from ledger.state.plain_text import to_one_line
 from ledger.state.processing.dispatch import process_body
 from ledger.state.query import query_contract
 from ledger.types.outcome import Outcome, OutcomeStatus
@@ -28,12 +35,16 @@ __all__ = [
     "BlockContext",
     "BlockResult",
     "CheckedTransaction",
+    "Selected",
     "admit_transaction",
     "apply_block",
     "check_transaction",
     "genesis_writes",
     "query_contract",
+    "select_transactions",
 ]
+
+FAILED_IN_BLOCK_MAX = 4  # worker failures that a proposer bears before it runs no more contracts
 
 _accounts = canonical.Decoder(Account)
 
@@ -59,9 +70,63 @@ def apply_block(
                 Reason.BAD_BLOCK, f"transaction {position} ({checked.id.hex()[:16]}): {outcome}"
             )
         outcomes.append(outcome)
+    return _finish(view, state, context, outcomes)
+
+
+def _finish(
+    view: StateReader, state: Overlay, context: BlockContext, outcomes: Sequence[Outcome]
+) -> BlockResult:
     _pay_proposer(state, context, sum(outcome.fee_paid for outcome in outcomes))
     assert _compute_supply_change(view, state.writes) == 0, "SSP was made or lost"
     return BlockResult(outcomes=tuple(outcomes), writes=state.writes)
+
+
+def select_transactions(
+    view: StateReader,
+    context: BlockContext,
+    candidates: Sequence[CheckedTransaction],
+    executor: ContractExecutor,
+) -> Selected:
+    """Run a proposer's candidates in order and keep those that can be run: a block of them is valid.
+
+    Left out are one that cannot be run, and its sender's later ones, which need its nonce. After
+    `FAILED_IN_BLOCK_MAX` failures, each as long as a worker's time limit, no more contracts run.
+    Raises `StorageError` alone.
+    """
+    state = Overlay(view)
+    chosen: list[CheckedTransaction] = []
+    outcomes: list[Outcome] = []
+    failed: list[tuple[CheckedTransaction, Rejected]] = []
+    skipped_senders: set[bytes] = set()
+    for checked in candidates:
+        transaction = checked.transaction
+        is_tired = len(failed) >= FAILED_IN_BLOCK_MAX and runs_contract(transaction)
+        if transaction.sender in skipped_senders or is_tired:
+            skipped_senders.add(transaction.sender)
+            continue
+        attempt = state.child()
+        outcome = _try_transaction(attempt, context, checked, executor)
+        if isinstance(outcome, Rejected):
+            failed.append((checked, outcome))
+            skipped_senders.add(transaction.sender)
+            continue
+        state.merge(attempt)
+        chosen.append(checked)
+        outcomes.append(outcome)
+    return Selected(tuple(chosen), _finish(view, state, context, outcomes), tuple(failed))
+
+
+def _try_transaction(
+    state: Overlay, context: BlockContext, checked: CheckedTransaction, executor: ContractExecutor
+) -> Outcome | Rejected:
+    """Run a transaction; `Rejected` for whatever way it fails to have an outcome."""
+    try:
+        return _apply_transaction(state, context, checked, executor)
+    except StorageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - no stranger's transaction may end the node
+        text = to_one_line(str(error), REASON_LENGTH_MAX) or type(error).__name__
+        return Rejected(Reason.NOT_RUN, text)
 
 
 def _pay_proposer(state: Overlay, context: BlockContext, fees: int) -> None:

@@ -30,11 +30,19 @@ def storage_faults(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, PeeweeException) as error:
-        if _is_corruption(error):
-            raise CorruptStorageError(describe_corruption(path, str(error))) from error
+        first = _find_first(error)
+        if _is_corruption(first):
+            raise CorruptStorageError(describe_corruption(path, str(first))) from error
         raise StorageError(
-            f"{path}: cannot {doing} the chain database ({error}): check the disk and its free space"
+            f"{path}: cannot {doing} the chain database ({first}): check the disk and its free space"
         ) from error
+
+
+def _find_first(error: BaseException) -> BaseException:
+    """Return the error that began it: after a full disk the roll-back fails too, and hides it."""
+    while isinstance(error.__context__, sqlite3.Error | PeeweeException):
+        error = error.__context__
+    return error
 
 
 def _is_corruption(error: BaseException) -> bool:

@@ -34,12 +34,16 @@ class Device(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
 
 
 class AnchorRecord(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """An anchor on the chain: enough to check a reading's audit path."""
+    """An anchor on the chain: enough to check a reading's audit path and the profile it was made by.
+
+    The profile is the one at the time of the anchor: a device may change its own later.
+    """
 
     root: Hash
     count: Annotated[int, Meta(ge=1, le=ANCHOR_READINGS_MAX)]
     height: Counter
     transaction_id: Hash
+    profile_hash: Hash
 
 
 class Coin(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

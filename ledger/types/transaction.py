@@ -44,11 +44,14 @@ class Transfer(_Body, frozen=True, tag=1):
 class RegisterNode(_Body, frozen=True, tag=2):
     """Bind a gateway to its SmartAgent: the sender is the node id; a node registers once.
 
-    `metering` is the only key that may register devices and anchor for this node.
+    `metering` is the only key that may register devices and anchor for this node. The proofs are the
+    two keys' signatures over `domains.possession_message`: nobody registers a stranger's keys.
     """
 
     consensus: Address
     metering: Address
+    consensus_proof: Signature
+    metering_proof: Signature
 
 
 class RegisterDevice(_Body, frozen=True, tag=3):

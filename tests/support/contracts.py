@@ -91,6 +91,14 @@ def announce(call: ContractCall, host: ContractHost) -> None:
     host.emit(name, canonical.encode([call.deposit]))
 
 
+def shout(call: ContractCall, host: ContractHost) -> bytes:
+    """Emit events with data of these sizes and return some bytes: [sizes, count]."""
+    sizes, count = msgspec.convert(_arguments(call), tuple[list[int], int])
+    for size in sizes:
+        host.emit("shout", bytes(size))
+    return bytes(count)
+
+
 def record(call: ContractCall, host: ContractHost) -> int:
     """Return the sequence of an anchored reading: [proof]."""
     (proof,) = msgspec.convert(_arguments(call), tuple[bytes])
@@ -103,6 +111,11 @@ def talk(call: ContractCall, host: ContractHost) -> bytes:
     return bytes(count)
 
 
+def stumble(call: ContractCall, host: ContractHost) -> None:
+    """Fail as a bug in an executor does."""
+    raise ValueError("integer string conversion")
+
+
 def crash(call: ContractCall, host: ContractHost) -> None:
     """Fail as a worker that was killed does."""
     raise ExecutorError("worker 4711 was killed")
@@ -110,5 +123,17 @@ def crash(call: ContractCall, host: ContractHost) -> None:
 
 METHODS: dict[str, Method] = {
     method.__name__: method
-    for method in (init, keep, read, pay, pay_and_refuse, announce, record, talk, crash)
+    for method in (
+        init,
+        keep,
+        read,
+        pay,
+        pay_and_refuse,
+        announce,
+        shout,
+        record,
+        talk,
+        stumble,
+        crash,
+    )
 }

@@ -66,7 +66,7 @@ class Nobody:
     """An authenticator and a telemetry sink for a broker that nobody connects to."""
 
     async def authenticate(
-        self, client_id: str, username: str, password: bytes
+        self, client_id: str, username: str, password: bytes, address: str
     ) -> Principal | None:
         return None
 
@@ -335,9 +335,10 @@ class GatewayLab:
 
     async def recorded(self, contract: bytes) -> list[int]:
         """The sequences in the contract, each as often as it was taken."""
-        result = await asyncio.to_thread(self.node.query, contract, "recorded", encode_value({}))
-        assert isinstance(result, ExecutionResult)
-        return cast("list[int]", decode_value(result.result))
+        body = {"contract": contract.hex(), "method": "recorded", "args": encode_value({}).hex()}
+        reply = await asyncio.to_thread(self._handlers["query"], body)
+        assert reply["ok"], reply
+        return cast("list[int]", decode_value(bytes.fromhex(reply["result"])))
 
     async def until_recorded(self, contract: bytes, sequence: int) -> list[int]:
         deadline = time.monotonic() + UNTIL_S

@@ -160,12 +160,14 @@ class EchoExecutor:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.gas_limits: list[int] = []
 
     def check(self, code: ContractCode) -> str | None:
         return None
 
     def execute(self, call: ContractCall, host: ContractHost) -> ExecutionResult:
         self.calls += 1
+        self.gas_limits.append(call.gas_limit)
         if call.method == "crash":
             raise ExecutorError("the contract worker was killed")
         return ExecutionResult(ExecutionStatus.OK, gas_used=100, result=call.args)
@@ -185,10 +187,19 @@ class Lab:
         self.clock = FastClock()
 
     def open(
-        self, *, signer: VoteSigner | None = None, executor: ContractExecutor | None = None
+        self,
+        *,
+        signer: VoteSigner | None = None,
+        executor: ContractExecutor | None = None,
+        query_executor: ContractExecutor | None = None,
     ) -> LedgerNode:
         return LedgerNode.open(
-            self.path, self.genesis, executor or self.executor, self.clock, signer or self.signer
+            self.path,
+            self.genesis,
+            executor or self.executor,
+            self.clock,
+            signer or self.signer,
+            query_executor=query_executor,
         )
 
     def transfer(self, sender: str, nonce: int, to: str = "carol", amount: int = 7) -> bytes:

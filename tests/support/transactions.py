@@ -19,7 +19,7 @@ from ledger.state.transition import (
 )
 from ledger.types.outcome import Outcome, OutcomeStatus
 from ledger.types.records import Account
-from ledger.types.transaction import Body, SignedTransaction, Transaction
+from ledger.types.transaction import Body, RegisterNode, SignedTransaction, Transaction
 from tests.support.contracts import PythonContracts
 
 CHAIN_ID = sha256(b"a chain for tests")
@@ -110,6 +110,15 @@ class Chain:
 
     def supply(self) -> int:
         return get_supply(self.state)
+
+
+def register_node(
+    node: Person, consensus: Person, metering: Person, chain_id: bytes = CHAIN_ID
+) -> RegisterNode:
+    """Return a registration of `node` with both keys' proofs of possession."""
+    message = domains.possession_message(chain_id, node.address)
+    proofs = (ed25519.sign(key.seed, message) for key in (consensus, metering))
+    return RegisterNode(consensus.address, metering.address, *proofs)
 
 
 def write(state: dict[bytes, bytes], writes: dict[bytes, bytes | None]) -> None:

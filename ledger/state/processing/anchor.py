@@ -32,7 +32,11 @@ def process_anchor(
     if refusal is not None:
         return refusal
     record = AnchorRecord(
-        root=body.root, count=body.count, height=height, transaction_id=transaction_id
+        root=body.root,
+        count=body.count,
+        height=height,
+        transaction_id=transaction_id,
+        profile_hash=body.profile_hash,
     )
     state.put(anchor_key(body.device_id, body.first), canonical.encode(record))
     moved_on = Device(

@@ -4,7 +4,10 @@ Rule 1: the executor finds nothing wrong with code and manifest.
 Rule 2: the address is the hash of deployer and nonce, so it is new; the sender owns the contract.
 Rule 3: `init` runs with the given arguments, the sender as caller and no deposit; if it does not end
 OK, there is no contract.
+Rule 4: the gas of the check is used in any case.
 """
+
+from dataclasses import replace
 
 from ledger.codec import canonical
 from ledger.crypto import domains
@@ -13,6 +16,7 @@ from ledger.params import REASON_LENGTH_MAX
 from ledger.ports import ContractCall, ContractCode, ContractExecutor
 from ledger.state.context import BlockContext, Processed
 from ledger.state.contract_run import INIT_METHOD, put_contract_code, run_contract
+from ledger.state.fees import compute_check_gas
 from ledger.state.keys import contract_key
 from ledger.state.overlay import Overlay
 from ledger.state.plain_text import to_one_line
@@ -29,10 +33,11 @@ def process_deploy_contract(
 ) -> Processed:
     """Store the contract with its code and run `init`."""
     code = ContractCode(source=body.code, manifest=body.manifest)
+    check_gas = compute_check_gas(body.code)
     fault = executor.check(code)
     if fault is not None:
         detail = f"contract: {to_one_line(fault, REASON_LENGTH_MAX)}"
-        return Processed(failure=Rejected(Reason.MALFORMED, detail))
+        return Processed(failure=Rejected(Reason.MALFORMED, detail), gas_used=check_gas)
     address = domains.contract_address(transaction.sender, transaction.nonce)
     code_hash, manifest_hash = put_contract_code(state, code)
     contract = Contract(
@@ -54,4 +59,5 @@ def process_deploy_contract(
         time_ms=context.time_ms,
         gas_limit=body.gas_limit,
     )
-    return run_contract(state, call, executor)
+    processed = run_contract(state, call, executor)
+    return replace(processed, gas_used=check_gas + processed.gas_used)

@@ -60,7 +60,7 @@ def _process_plain(
         case CreateCoin() as body:
             return process_create_coin(state, sender, transaction.nonce, body)
         case RegisterNode() as body:
-            return process_register_node(state, sender, body, context.height)
+            return process_register_node(state, context, sender, body)
         case RegisterDevice() as body:
             return process_register_device(state, sender, body)
         case DeployContract() | CallContract():

@@ -19,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from gateway.broker.broker import EmbeddedBroker
 from gateway.broker.settings import BrokerSettings
 from gateway.clock import SystemClock
+from gateway.errors import AuthenticatorBusyError, SettingsError
 from gateway.model.observation import DeviceMessage
 from gateway.model.principal import Principal, PrincipalKind
 from gateway.ports import MessageDone
@@ -42,11 +43,21 @@ PRINCIPALS = {
 
 
 class Passwords:
-    """Everyone's password is their name, spelled with `-pw`."""
+    """Everyone's password is their name, spelled with `-pw`; `meanwhile` happens before `late`."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self._meanwhile = meanwhile
 
     async def authenticate(
-        self, client_id: str, username: str, password: bytes
+        self, client_id: str, username: str, password: bytes, address: str
     ) -> Principal | None:
+        if username == "broken":
+            raise SettingsError("credentials.json: not a map")
+        if username == "busy":
+            raise AuthenticatorBusyError("too many")
+        if username == "late":
+            self._meanwhile()
+            return PRINCIPALS["meter"]
         return PRINCIPALS.get(username) if password == f"{username}-pw".encode() else None
 
 
@@ -109,7 +120,8 @@ class RunningBroker:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self.broker = EmbeddedBroker(self.settings, Passwords(), self.sink, SystemClock())
+        passwords = Passwords(lambda: self.broker.disconnect({"meter"}))
+        self.broker = EmbeddedBroker(self.settings, passwords, self.sink, SystemClock())
         await self.broker.start()
         self._started.set_result(self.broker.port)
         await self._stop.wait()

@@ -393,3 +393,51 @@ def test_stopping_closes_clients_and_leaves_unstored_readings_unacknowledged(
     broker.stop()
 
     assert peer.packet() is None
+
+
+def test_a_subscribe_bomb_does_not_reach_the_event_loop(raw, mqtt, broker, paho):
+    paho("service").publish("shared/x", b"kept", retain=True)
+    peer = raw(mqtt.connect("meter"))
+    assert peer.packet() == OK
+
+    body = b"\0\1" + (mqtt.text("shared/+") + b"\0") * 12_000
+    assert peer.send(mqtt.frame(0x82, body)).packet() is None
+
+
+def test_withdrawn_rights_end_the_connection_and_others_go_on(raw, mqtt, broker):
+    meter, other = raw(mqtt.connect("meter")), raw(mqtt.connect("other"))
+    assert [meter.packet(), other.packet()] == [OK, OK]
+
+    broker.run(lambda: broker.broker.recheck(lambda principal: principal.name == "other"))
+    assert meter.is_closed()
+    assert other.send(b"\xc0\0").packet() == b"\xd0\0"
+
+    broker.run(lambda: broker.broker.disconnect({"other"}))
+    assert other.is_closed()
+    assert broker.run(lambda: broker.broker.counters.sessions) == 0
+
+
+def test_rights_withdrawn_during_the_verification_count_too(raw, mqtt):
+    assert raw(mqtt.connect("late")).packet() == b"\x20\2\0\3"
+
+
+@pytest.mark.parametrize("user", ["busy", "broken"])
+def test_who_cannot_be_verified_now_is_told_to_try_again(raw, mqtt, user, caplog):
+    for _ in range(5):
+        assert raw(mqtt.connect(user)).packet() == b"\x20\2\0\3"
+
+    assert all(record.exc_info is None for record in caplog.records)
+    assert sum("CONNECT" in message for message in caplog.messages) == 1
+    assert sum("credentials.json" in message for message in caplog.messages) == (user == "broken")
+
+
+def test_silent_strangers_leave_room_for_those_who_proved_who_they_are(start_broker, mqtt, raw):
+    broker = start_broker(unauthenticated_max=2, connections_loopback_reserved=1)
+    known = [raw(mqtt.connect("meter", f"m{n}"), port=broker.port) for n in range(3)]
+    assert [peer.packet() for peer in known] == [OK] * 3
+    silent = [raw(port=broker.port) for _ in range(3)]
+
+    assert raw(port=broker.port).is_closed()
+
+    assert silent[0].send(mqtt.connect("meter", "m9")).packet() == OK
+    assert raw(mqtt.connect("meter", "m10"), port=broker.port).packet() == OK

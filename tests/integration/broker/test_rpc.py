@@ -124,7 +124,8 @@ def test_a_user_without_the_right_is_told_so(broker, server):
         rpc.call("ledger", "echo", {})
 
 
-@pytest.mark.parametrize("payload", [b"", b"[1]", b"\xff", b"{}", b'{"transaction": 7}'])
+@pytest.mark.parametrize("payload", [b"", b"[1]", b"\xff", b'{"transaction": "\xff"}', b"{}", b'{"transaction": 7}']
+)
 def test_a_malformed_request_is_answered_with_an_error(paho, server, calls, payload):
     peer = paho("service")
     peer.subscribe("ss/v1/gw1/ledger/response/+", 1)
@@ -148,12 +149,80 @@ def test_a_request_delivered_twice_runs_once(broker, paho, server, calls):
     assert calls == [{}, {"last": 1}]
 
 
-def test_the_server_publishes_retained(paho, server):
-    assert server.publish("ss/v1/gw1/ledger/block", b"7", retain=True)
+def test_a_retained_request_is_not_run_again_by_a_server_that_starts(broker, paho, calls):
+    paho("service").publish("ss/v1/gw1/ledger/request/echo", b'{"transaction": "t"}', retain=True)
+    connected = threading.Semaphore(0)
+    handlers = {"echo": lambda request: calls.append(request) or {}}
+    server = RpcServer(login(broker), "ledger", handlers, on_connect=connected.release)
+    server.start()
+    assert connected.acquire(timeout=WAIT_S)
+
+    with client(broker) as rpc:
+        rpc.call("ledger", "echo", {"last": 1})
+    server.stop()
+
+    assert calls == [{"last": 1}]
+
+
+def test_a_message_that_meets_a_bug_does_not_end_the_connection(broker, caplog):
+    received: queue.Queue[bytes] = queue.Queue()
+
+    def take(_topic, payload):
+        received.put(payload)
+        if payload == b"0":
+            raise ZeroDivisionError
+
+    connection = MqttConnection(login(broker), take)
+    connection.open()
+    connection.subscribe("ss/v1/gw1/ledger/request/x").result(WAIT_S)
+    for payload in (b"0", b"1"):
+        connection.publish("ss/v1/gw1/ledger/request/x", payload)
+
+    assert [received.get(timeout=WAIT_S) for _ in range(2)] == [b"0", b"1"]
+    connection.close()
+    assert connection.is_alive
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_server_whose_thread_died_is_not_alive(broker, caplog):
+    entered = threading.Event()
+
+    def fail():
+        entered.set()
+        raise ZeroDivisionError
+
+    server = RpcServer(login(broker), "ledger", {}, on_connect=fail)
+    assert server.is_alive
+    server.start()
+    assert entered.wait(WAIT_S)
+    server.stop()
+
+    assert not server.is_alive
+    assert "only a restart" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_the_newest_value_is_retained(paho, server):
+    server.publish_newest("ss/v1/gw1/ledger/block", b"6")
+    server.publish_newest("ss/v1/gw1/ledger/block", b"7")
 
     peer = paho("service")
     peer.subscribe("ss/v1/gw1/ledger/block", 1)
-    assert peer.next().payload == b"7"
+    while peer.next().payload != b"7":
+        pass
+
+
+def test_only_the_newest_value_waits_for_the_broker_and_each_broker_gets_it(start_broker):
+    brokers = [start_broker()]
+    brokers[0].stop()
+    connected = threading.Semaphore(0)
+    server = RpcServer(login(brokers[0]), "ledger", {}, on_connect=connected.release)
+    for number in range(500):
+        server.publish_newest("ss/v1/gw1/ledger/block", b"%d" % number)
+    heard: list[list[bytes]] = []
+
+    for _ in range(2):
+        again = start_broker(port=brokers[0].port, listen_first=True)
 
 
 def test_the_server_comes_back_after_the_broker_did(start_broker):

@@ -49,6 +49,15 @@ class Reporter:
     def denied(self, principal: Principal, action: str, topic: str) -> None:
         self.reports.append(f"{principal.name} {action} {topic}")
 
+    def closed(self, principal: Principal, reason: str) -> None:
+        self.reports.append(f"{principal.name} closed")
+
+    def refused(self, address: str, code: int) -> None:
+        self.reports.append(f"{address} {code}")
+
+    def authenticator_failed(self, error: Exception) -> None:
+        self.reports.append(str(error))
+
 
 class Script:
     """A link, with its outlet's side played here."""
@@ -81,6 +90,9 @@ class Script:
     def release(self) -> None:
         self.is_held = False
         self.link.resume()
+
+    def is_closed(self) -> bool:
+        return self.closed_for is not None
 
     def authenticate(self, connect: Connect) -> None:
         self.asked = connect
@@ -367,6 +379,108 @@ def test_suback_comes_before_retained_messages_and_those_have_the_flag():
         publish("a", "kept", retain=True),
         publish("a", "live"),
     ]
+
+
+def test_a_filter_named_often_in_one_packet_is_answered_each_time_and_replayed_once():
+    script = Script().connect(READER)
+    script.core.route("a", b"kept", 1, None, retain=True)
+    body = b"\0\1" + b"\0\1a\0" * 20
+
+    script.link.receive(bytes((0x82, len(body))) + body)
+
+    assert script.take() == [b"\x90\x16\0\1" + bytes(20), publish("a", "kept", retain=True)]
+
+
+@pytest.mark.parametrize("first", [0x82, 0xA2])
+def test_a_packet_with_more_filters_than_may_be_subscribed_closes(first):
+    script = Script().connect(READER)
+    body = b"\0\1" + (b"\0\1a\0" if first == 0x82 else b"\0\1a") * (LIMITS.subscriptions_max + 1)
+
+    script.link.receive(packets_frame(first, body))
+
+    assert script.closed_for is not None
+    assert script.take() == []
+
+
+def packets_frame(first: int, body: bytes) -> bytes:
+    assert 128 <= len(body) < 16_384
+    return bytes((first, len(body) & 0x7F | 0x80, len(body) >> 7)) + body
+
+
+def test_after_a_subscribe_others_have_their_turn():
+    class PatientScript(Script):
+        def release(self) -> None:
+            turns.append(len(self.sent))
+
+    turns: list[int] = []
+    script = PatientScript()
+    script.link.receive(CONNECT)
+    script.link.admit(READER)
+    script.link.resume()
+    script.take()
+    turns.clear()
+
+    script.link.receive(subscribe("a", 0) * 3)
+    assert turns == [1]
+    script.link.resume()
+
+    assert turns == [1, 2]
+
+
+KEPT = CONNECT.replace(b"\4\2", b"\4\0", 1)
+
+
+def test_expelled_principals_lose_connection_waiting_session_and_will():
+    reader = Script().connect(READER)
+    reader.link.receive(subscribe("#", 0))
+    live = Script(reader.core).connect(METER, will_connect("cmd"))
+    waiting = Script(reader.core).connect(METER, KEPT.replace(b"\1c", b"\1w"))
+    waiting.close("cable pulled")
+    reader.take()
+
+    now = replace(METER, publish_filters=("up/#",))
+    expelled = reader.core.expel(lambda principal: principal not in (now, READER), "changed")
+
+    assert expelled == {METER}
+    assert live.closed_for == "changed"
+    assert reader.closed_for is None
+    assert reader.take() == []
+    assert len(reader.core.sessions) == 1
+
+
+def client(number: int) -> bytes:
+    return KEPT.replace(b"\1c", bytes((1, 65 + number)))
+
+
+def test_one_device_has_few_live_sessions_and_the_oldest_is_closed():
+    first = Script().connect(METER, client(0))
+    rest = [Script(first.core).connect(METER, client(n)) for n in range(1, 8)]
+    assert not first.is_closed()
+
+    rest.append(Script(first.core).connect(METER, client(8)))
+
+    assert first.is_closed()
+    assert all(script.closed_for is None for script in rest)
+    services = [Script(first.core).connect(READER, client(n)) for n in range(20)]
+    assert all(script.closed_for is None for script in services)
+
+
+def test_the_session_that_holds_most_is_ended_when_all_hold_too_much():
+    limits = replace(LIMITS, outbound_bytes_max=3_000)
+    core = BrokerCore(limits, Sink(), Reporter(), SystemClock())
+    small, large = (Script(core).connect(READER, client(n)) for n in range(2))
+    small.link.receive(subscribe("a", 1))
+    large.link.receive(subscribe("#", 1))
+
+    core.route("b", bytes(1_500), 1, None, retain=False)
+    core.route("a", bytes(500), 1, None, retain=False)
+    assert not large.is_closed()
+    core.route("b", bytes(400), 1, None, retain=False)
+
+    assert large.is_closed()
+    assert not small.is_closed()
+    assert len(core.sessions) == 1
+    assert core.tally.dropped == 3
 
 
 def will_connect(topic: str) -> bytes:

@@ -76,11 +76,11 @@ def test_a_byte_order_mark_is_text():
 
 
 def test_subscribe_and_unsubscribe():
-    assert packets.decode_subscribe(b"\0\7" + text(b"a/#") + b"\1" + text(b"+") + b"\0") == (
+    assert packets.decode_subscribe(b"\0\7" + text(b"a/#") + b"\1" + text(b"+") + b"\0", 9) == (
         7,
         [("a/#", 1), ("+", 0)],
     )
-    assert packets.decode_unsubscribe(b"\0\7" + text(b"a/#")) == (7, ["a/#"])
+    assert packets.decode_unsubscribe(b"\0\7" + text(b"a/#"), 9) == (7, ["a/#"])
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_subscribe_and_unsubscribe():
 )
 def test_a_malformed_subscribe(body):
     with pytest.raises(MalformedPacketError):
-        packets.decode_subscribe(body)
+        packets.decode_subscribe(body, 9)
 
 
 @pytest.mark.parametrize("body", [b"\0\7", b"\0\0" + text(b"a"), b"\0\7" + text(b"#/a"), b"\0"])
 def test_a_malformed_unsubscribe(body):
     with pytest.raises(MalformedPacketError):
-        packets.decode_unsubscribe(body)
+        packets.decode_unsubscribe(body, 9)
 
 
 @pytest.mark.parametrize("body", [b"", b"\1", b"\0\0", b"\0\1\0"])
@@ -155,3 +155,12 @@ def test_answers_by_amqtts_encoders():
     assert packets.encode_connack(packets.NOT_AUTHORIZED, session_present=True) == b"\x20\2\0\5"
     assert packets.encode_suback(258, [0, 1, 2, 0x80]) == b"\x90\6\1\2\0\1\2\x80"
     assert packets.encode_unsuback(258) == b"\xb0\2\1\2"
+
+
+def test_the_number_of_filters_in_one_packet_is_limited():
+    three = text(b"a") + b"\0"
+    assert len(packets.decode_subscribe(b"\0\7" + three * 3, 3)[1]) == 3
+    with pytest.raises(MalformedPacketError, match="more than 3 topic filters"):
+        packets.decode_subscribe(b"\0\7" + three * 4, 3)
+    with pytest.raises(MalformedPacketError, match="more than 3 topic filters"):
+        packets.decode_unsubscribe(b"\0\7" + text(b"a") * 4, 3)

@@ -12,10 +12,12 @@ from gateway.broker.passwords import (
     hash_password,
     verify_password,
 )
+from gateway.errors import AuthenticatorBusyError
 from gateway.model.principal import Principal, PrincipalKind
 from ledger.types.reading import ClockStatus
 
 PRINCIPAL = Principal("meter", PrincipalKind.DEVICE, (), ())
+LEDGER = Principal("_ledger", PrincipalKind.SERVICE, (), ())
 RIGHT = "correct horse"
 
 
@@ -38,7 +40,7 @@ class ManualClock:
 
 class Credentials:
     def __init__(self) -> None:
-        self.hashes = {"meter": hash_password(RIGHT)}
+        self.hashes = dict.fromkeys(("meter", "_ledger"), hash_password(RIGHT))
 
     def password_hash(self, username: str) -> bytes | None:
         return self.hashes.get(username)
@@ -52,7 +54,7 @@ class Desk:
         self.credentials = Credentials()
         self.verified: list[bytes] = []
         self.authenticator = CredentialAuthenticator(
-            self.credentials, {"meter": PRINCIPAL}.get, self.clock
+            self.credentials, {"meter": PRINCIPAL, "_ledger": LEDGER}.get, self.clock
         )
 
         def counted(stored_hash: bytes, password: bytes) -> bool:
@@ -61,8 +63,10 @@ class Desk:
 
         monkeypatch.setattr(passwords, "verify_password", counted)
 
-    async def try_(self, username: str, password: str) -> Principal | None:
-        return await self.authenticator.authenticate("c", username, password.encode())
+    async def try_(
+        self, username: str, password: str, address: str = "10.0.0.1"
+    ) -> Principal | None:
+        return await self.authenticator.authenticate("c", username, password.encode(), address)
 
 
 @pytest.fixture
@@ -153,9 +157,13 @@ async def test_the_back_off_has_an_end(desk):
 async def test_what_waits_for_hashing_is_bounded(desk, monkeypatch):
     monkeypatch.setattr(passwords, "_WAITING_MAX", 3)
 
-    await asyncio.gather(*(desk.try_(f"user{n}", "x") for n in range(10)))
+    answers = await asyncio.gather(
+        *(desk.try_(f"user{n}", "x") for n in range(10)), return_exceptions=True
+    )
 
     assert len(desk.verified) == 3
+    assert answers[:3] == [None] * 3
+    assert all(isinstance(answer, AuthenticatorBusyError) for answer in answers[3:])
 
 
 async def test_hashing_does_not_block_the_event_loop(desk):
@@ -174,3 +182,21 @@ async def test_absurd_names_and_passwords_are_refused_unhashed(desk):
     assert await desk.try_("x" * 200, "x") is None
     assert await desk.try_("meter", "x" * 2_000) is None
     assert desk.verified == []
+
+
+async def test_a_stranger_cannot_lock_a_user_out_of_another_network(desk, caplog):
+    for number in range(12):
+        await desk.try_("meter", "wrong", f"2001:db8::{number}")
+    assert len(desk.verified) == 5  # one network, so one back-off
+
+    assert await desk.try_("meter", RIGHT, "10.0.0.2") is PRINCIPAL
+    assert len(caplog.messages) == 1
+
+
+async def test_services_are_accepted_from_this_machine_only_and_never_held_up(desk):
+    assert await desk.try_("_ledger", RIGHT, "10.0.0.1") is None
+    assert desk.verified == []
+
+    for _ in range(8):
+        assert await desk.try_("_ledger", "wrong", "127.0.0.1") is None
+    assert await desk.try_("_ledger", RIGHT, "::1") is LEDGER

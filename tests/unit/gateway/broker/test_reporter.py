@@ -68,3 +68,17 @@ def test_the_log_has_one_line_a_minute_and_the_number_left_out(caplog: pytest.Lo
     assert len(caplog.messages) == 2
     assert "999 more" in caplog.messages[1]
     assert "\n" not in caplog.messages[1]
+
+
+def test_refused_connections_share_one_line_a_minute(caplog: pytest.LogCaptureFixture):
+    clock = ManualClock()
+    reporter = RefusalReporter("gw1", lambda topic, payload: None, clock)
+
+    for number in range(1_000):
+        reporter.refused(f"10.0.0.{number}", 5)
+    clock.now_ns = 60 * 10**9
+    reporter.refused("10.0.0.7", 5)
+
+    assert len(caplog.messages) == 2
+    assert "from 10.0.0.7" in caplog.messages[1]
+    assert "999 more" in caplog.messages[1]

@@ -68,8 +68,29 @@ def test_taking_over_a_topic_counts_for_the_new_owner():
 def test_bytes_are_bounded_in_all_and_a_replacement_counts_once():
     store = RetainedStore(replace(LIMITS, retained_bytes_max=100))
 
-    assert store.put(message("a", bytes(90)), None)
-    assert not store.put(message("b", bytes(20)), None)
-    assert store.put(message("a", bytes(95)), None)
-    assert store.put(message("a", bytes(10)), None)
-    assert store.put(message("b", bytes(20)), None)
+    assert store.put(message("a", bytes(90)), "first")
+    assert not store.put(message("b", bytes(20)), "second")
+    assert store.put(message("a", bytes(95)), "first")
+    assert store.put(message("a", bytes(10)), "first")
+    assert store.put(message("b", bytes(20)), "second")
+
+
+def test_one_principal_has_a_share_of_the_bytes():
+    store = RetainedStore(replace(LIMITS, retained_bytes_per_principal_max=100))
+
+    assert store.put(message("a", bytes(90)), "dev")
+    assert not store.put(message("b", bytes(20)), "dev")
+    assert store.put(message("b", bytes(20)), "other")
+    assert store.put(message("a", bytes(10)), "dev")
+    assert store.put(message("c", bytes(80)), "dev")
+
+
+def test_devices_that_take_all_they_may_leave_room_for_the_gateway():
+    store = RetainedStore(replace(LIMITS, retained_bytes_max=100, retained_max=2))
+    store.put(message("a", bytes(50)), "first")
+    store.put(message("b", bytes(48)), "second")
+    assert not store.put(message("c"), "third")
+
+    assert store.put(message("health", bytes(500)), None)
+    assert store.put(message("a", bytes(500)), None)
+    assert store.put(message("c", bytes(40)), "third")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from gateway.broker.outbound import OutboundBudget
 from gateway.broker.packets import (
     PUBACK,
     PUBCOMP,
@@ -16,6 +17,7 @@ from gateway.broker.settings import BrokerSettings
 from gateway.model.principal import Principal, PrincipalKind
 
 LIMITS = BrokerSettings("gw1", inflight_max=2, queue_messages_max=3, queue_bytes_max=1_000)
+BUDGET = 100_000
 PRINCIPAL = Principal("reader", PrincipalKind.SERVICE, (), ("#",))
 
 
@@ -41,7 +43,10 @@ class Wire:
 
 
 def connected(is_clean: bool = False) -> tuple[Session, Wire]:
-    session, wire = Session(PRINCIPAL, "c1", LIMITS, is_clean=is_clean), Wire()
+    session, wire = (
+        Session(PRINCIPAL, "c1", LIMITS, OutboundBudget(BUDGET), is_clean=is_clean),
+        Wire(),
+    )
     session.resume(wire)
     return session, wire
 
@@ -180,7 +185,9 @@ def test_a_peer_that_takes_nothing_is_sent_nothing():
 
 
 def test_packet_ids_wrap_and_skip_those_in_flight():
-    session = Session(PRINCIPAL, "c", replace(LIMITS, inflight_max=20), is_clean=False)
+    session = Session(
+        PRINCIPAL, "c", replace(LIMITS, inflight_max=20), OutboundBudget(BUDGET), is_clean=False
+    )
     session.resume(wire := Wire())
     session.deliver(message("stays"), 1)
     for packet_id in range(2, 65_536):
@@ -213,3 +220,25 @@ def test_acknowledgement_packets_have_the_flags_of_the_standard():
         "62020102",
         "70020102",
     ]
+
+
+def test_qos_0_is_dropped_beyond_the_budget_of_all_and_everything_is_given_back():
+    budget = OutboundBudget(500)
+    sessions = [Session(PRINCIPAL, name, LIMITS, budget, is_clean=False) for name in "ab"]
+    wires = [Wire(), Wire()]
+    for session, wire in zip(sessions, wires, strict=True):
+        wire.is_open = False
+        session.resume(wire)
+
+    assert sessions[0].deliver(message("x" * 300), 1)
+    assert not sessions[1].deliver(message("x" * 300, 0), 0)
+    assert sessions[1].deliver(message("x", 0), 0)
+    assert sessions[1].deliver(message("x" * 300), 1)
+    assert not budget.has_room()
+    sessions[0].keep_only(PRINCIPAL, lambda topic: False)
+    assert budget.has_room()
+    sessions[1].end()
+
+    assert budget.held_bytes == 0
+    assert sessions[1].deliver(message("late"), 1)
+    assert budget.held_bytes == 0

@@ -1,5 +1,6 @@
 """Waiting sessions are bounded per principal and in all, and expire."""
 
+from gateway.broker.outbound import OutboundBudget
 from gateway.broker.session import Session
 from gateway.broker.sessions import SessionRegistry
 from gateway.broker.settings import BrokerSettings
@@ -15,7 +16,7 @@ LIMITS = BrokerSettings(
 
 def left(registry: SessionRegistry, principal: str, client_id: str, now_ms: int) -> Session:
     owner = Principal(principal, PrincipalKind.DEVICE, (), ())
-    session = Session(owner, client_id, LIMITS, is_clean=False)
+    session = Session(owner, client_id, LIMITS, OutboundBudget(1_000), is_clean=False)
     registry.add(session)
     registry.leave(session, now_ms)
     return session

@@ -8,9 +8,22 @@ from gateway.errors import MessagingError
 from gateway.messaging.client import MqttLogin, RpcClient, parse_object
 
 
-@pytest.mark.parametrize(
-    "payload", [b"", b"[]", b'"x"', b"{", b"\xff", b"[" * 100_000, b'{"a": ' * 100_000]
-)
+NO_OBJECTS = [
+    b"",
+    b"[]",
+    b'"x"',
+    b"{",
+    b"\xff",
+    b'{"transaction": "\xff"}',
+    b'{"\xff": 1}',
+    b'{"a": "\\ud800"}',
+    b'{"a": 1e999}',
+    b"[" * 100_000,
+    b'{"a": ' * 100_000,
+]
+
+
+@pytest.mark.parametrize("payload", NO_OBJECTS)
 def test_what_is_not_a_json_object_is_none(payload):
     assert parse_object(payload) is None
 

@@ -24,10 +24,11 @@ from ledger.types.transaction import (
 CHAIN = b"i" * 32
 KEYS = AgentKeys(b"n" * 32, b"c" * 32, b"m" * 32, b"w" * 32, CHAIN)
 H = b"h" * 32
+PROOF = bytes(64)
 
 BODIES = {
     "Transfer": Transfer(to=H, amount=1),
-    "RegisterNode": RegisterNode(consensus=KEYS.consensus, metering=KEYS.metering),
+    "RegisterNode": RegisterNode(KEYS.consensus, KEYS.metering, PROOF, PROOF),
     "RegisterDevice": RegisterDevice(device_id=H, profile_hash=H),
     "Anchor": Anchor(H, H, 0, 1, 0, 0, H, bytes(32)),
     "CreateCoin": CreateCoin(symbol="KWH", name="Energy", decimals=3, supply=10),
@@ -104,7 +105,13 @@ def test_the_metering_key_pays_no_deposit_but_the_wallet_does():
     assert check(Purpose.WALLET, transaction(Purpose.WALLET, call)) is None
 
 
-@pytest.mark.parametrize("body", [RegisterNode(H, KEYS.metering), RegisterNode(KEYS.consensus, H)])
+@pytest.mark.parametrize(
+    "body",
+    [
+        RegisterNode(H, KEYS.metering, PROOF, PROOF),
+        RegisterNode(KEYS.consensus, H, PROOF, PROOF),
+    ],
+)
 def test_a_node_is_registered_with_its_own_keys_only(body):
     refused = check(Purpose.NODE, transaction(Purpose.NODE, body))
 

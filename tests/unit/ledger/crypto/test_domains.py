@@ -16,6 +16,7 @@ PREFIXES = [
     domains.CONTRACT_ADDRESS_PREFIX,
     domains.COIN_ID_PREFIX,
     domains.CHAIN_ID_PREFIX,
+    domains.POSSESSION_PREFIX,
 ]
 
 

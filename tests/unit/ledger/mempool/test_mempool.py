@@ -333,3 +333,18 @@ def check_backing(pool: Mempool, chain: Chain) -> None:
         offered = sum(t.fee for t in waiting if t.fee_payer == person.address)
         assert offered == pool._waiting.fees_offered_by(person.address)
         assert offered <= chain.account(person).balance
+
+
+def test_what_was_dropped_and_came_again_is_evicted_once(chain):
+    def call(sender: Person, args_size: int, gas: int) -> CheckedTransaction:
+        args = canonical.encode(bytes(args_size))
+        return check(sender, CallContract(bytes(32), "run", args, 0, gas), fee=90_000)
+
+    cheap, large = call(ANNA, 10, gas=0), call(BEN, 900, gas=2_000_000)
+    pool = Mempool(bytes_max=cheap.size + large.size)
+    add(pool, chain, cheap)
+    pool.remove(cheap.id)
+    add(pool, chain, cheap, large)
+    add(pool, chain, call(CARLA, 600, gas=5_000_000))  # needs more room than the cheap one's
+    assert pool.get(cheap.id) is pool.get(large.id) is None
+    assert len(pool) == 1

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import sqlite3
+import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -19,8 +21,9 @@ from ledger.errors import (
     SignerError,
     StorageError,
 )
-from ledger.node.views import Progress
-from ledger.params import BLOCK_BYTES_MAX, TRANSACTION_FEE_MIN
+from ledger.node.execution import SerialExecutor
+from ledger.node.views import FinalBlock, Progress
+from ledger.params import BLOCK_BYTES_MAX, CONTRACT_CALL_GAS_MAX, TRANSACTION_FEE_MIN
 from ledger.ports import ContractCall, ContractCode, ContractHost, ExecutionResult, ExecutionStatus
 from ledger.state.keys import account_key
 from ledger.storage.reader import ChainReader
@@ -31,6 +34,7 @@ from tests.support.ledger_lab import (
     DEVICE,
     FEE,
     PROFILE,
+    EchoExecutor,
     Lab,
     ReadingBatch,
     address_of,
@@ -429,4 +433,96 @@ class TestContracts:
         unknown = await asyncio.to_thread(node.query, bytes(32), "total", encode([1]))
         assert isinstance(unknown, Rejected)
         assert unknown.reason is Reason.UNKNOWN_CONTRACT
+        node.close()
+
+    async def test_who_sends_the_same_poison_again_and_again_stops_nobody(self, lab: Lab):
+        node = lab.open(executor=self.CrashingExecutor())
+        contract = await self.deploy(lab, node)
+        crash = CallContract(contract, "crash", encode(None), 0, 1_000)
+        poison = sign_body(lab.genesis, "alice", 1, crash, fee=CONTRACT_FEE)
+        refusals = []
+
+        def send_again(blocks: list[FinalBlock]) -> bool:
+            refusals.append(node.submit(poison))
+            return node.account(address_of("bob")).nonce == 3
+
+        accepted(node.submit(poison))
+        for nonce in range(3):
+            accepted(node.submit(lab.transfer("bob", nonce)))
+        await run_until(node, send_again)
+        for refusal in refusals:
+            assert isinstance(refusal, Rejected)
+            assert refusal.reason is Reason.NOT_RUN
+            assert "the contract worker was killed" in refusal.detail
+        node.close()
+
+    async def test_an_executor_with_a_bug_does_not_end_the_node(self, lab: Lab):
+        class Stumbling(EchoExecutor):
+            def check(self, code: ContractCode) -> str | None:
+                raise ValueError("Exceeds the limit (4300 digits)\nfor integer string conversion")
+
+        node = lab.open(executor=Stumbling())
+        code = DeployContract("-- lua", "", encode(None), 1_000)
+        poison = accepted(node.submit(sign_body(lab.genesis, "alice", 0, code, fee=CONTRACT_FEE)))
+        await finalise(node, lab.transfer("bob", 0))
+        assert node.transaction(poison).progress is Progress.UNKNOWN
+        node.close()
+
+    async def test_one_query_at_a_time_and_no_snapshot_while_it_waits(
+        self, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    ):
+        entered, go_on = threading.Event(), threading.Event()
+        opened: list[Path] = []
+
+        class Slow(EchoExecutor):
+            def execute(self, call: ContractCall, host: ContractHost) -> ExecutionResult:
+                if call.method == "slow":
+                    entered.set()
+                    assert go_on.wait(10)
+                return super().execute(call, host)
+
+        is_asked = threading.Event()
+        hold = SerialExecutor.held
+
+        def hold_and_tell(executor: SerialExecutor) -> AbstractContextManager[None]:
+            is_asked.set()
+            return hold(executor)
+
+        monkeypatch.setattr(SerialExecutor, "held", hold_and_tell)
+        open_reader = ChainReader.open
+        node = lab.open(executor=Slow())
+        contract = await self.deploy(lab, node)
+
+        def open_and_tell(path: Path) -> ChainReader:
+            opened.append(path)
+            return open_reader(path)
+
+        monkeypatch.setattr(ChainReader, "open", open_and_tell)
+        body = CallContract(contract, "slow", encode(None), 0, 1_000)
+        slow = sign_body(lab.genesis, "alice", 1, body, fee=CONTRACT_FEE)
+        async with asyncio.TaskGroup() as group:
+            block = group.create_task(finalise(node, slow))
+            assert await asyncio.to_thread(entered.wait, 10)
+            first = group.create_task(asyncio.to_thread(node.query, contract, "a", encode(1)))
+            assert await asyncio.to_thread(is_asked.wait, 10)
+            second = await asyncio.to_thread(node.query, contract, "b", encode(2))
+            assert isinstance(second, Rejected)
+            assert second.reason is Reason.BUSY
+            assert opened == []
+            go_on.set()
+            await block
+            answer = await first
+        assert isinstance(answer, ExecutionResult)
+        assert len(opened) == 1
+        node.close()
+
+    async def test_queries_may_have_an_executor_of_their_own(self, lab: Lab):
+        asked = EchoExecutor()
+        node = lab.open(query_executor=asked)
+        contract = await self.deploy(lab, node)
+        runs = lab.executor.calls
+        answer = await asyncio.to_thread(node.query, contract, "total", encode([1]))
+        assert isinstance(answer, ExecutionResult)
+        assert (asked.calls, lab.executor.calls) == (1, runs)
+        assert asked.gas_limits == [CONTRACT_CALL_GAS_MAX]
         node.close()

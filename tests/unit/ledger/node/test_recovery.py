@@ -195,28 +195,37 @@ async def test_a_crash_after_the_slot_was_skipped_keeps_it_skipped(
     await go_on(lab, raw)
 
 
-class DyingExecutor(EchoExecutor):
-    """A contract worker that works while `is_alive`."""
+class TiredExecutor(EchoExecutor):
+    """A contract worker that fails a number of times before it works."""
 
-    is_alive = True
+    failures_left = 0
 
     def execute(self, call: ContractCall, host: ContractHost) -> ExecutionResult:
-        if not self.is_alive:
+        if self.failures_left:
+            self.failures_left -= 1
             raise ExecutorError("the contract worker does not start")
         return super().execute(call, host)
 
 
-async def test_a_voted_block_that_cannot_be_executed_again_is_skipped(lab: Lab):
-    executor = DyingExecutor()
+@pytest.mark.parametrize("kind", [VoteKind.NOTARIZE, VoteKind.FINALIZE])
+async def test_a_voted_block_is_executed_again_until_the_worker_can(
+    lab: Lab, kind: VoteKind, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("ledger.node.driver.VALIDATION_RETRY_FIRST_S", 0.01)
+    executor = TiredExecutor()
     code = sign_body(
         lab.genesis, "alice", 0, DeployContract("-- lua", "", encode(None), 1_000), fee=100_000
     )
-    signer = CrashingSigner(lab.signer, VoteKind.NOTARIZE, after=True)
-    await crash(lab.open(signer=signer, executor=executor), code)
-    executor.is_alive = False
+    await crash(
+        lab.open(signer=CrashingSigner(lab.signer, kind, after=True), executor=executor), code
+    )
+    voted = lab.record.notarized
+    executor.failures_left = 3
     node = lab.open(executor=executor)
-    (block,) = await finalise(node, lab.transfer("bob", 0))
-    assert (block.header.height, block.header.slot) == (1, 2)
+    (block,) = await run_blocks(node, 1)
+    assert (block.header.height, block.header.slot, block.hash) == (1, 1, voted)
+    assert len(caplog.records) == 3
+    assert "cannot be executed yet" in caplog.records[0].message
     assert lab.record.find_double_votes() == []
     node.close()
 

@@ -12,6 +12,7 @@ from ledger.params import (
     CONTRACT_EVENT_BYTES_MAX,
     CONTRACT_EVENTS_MAX,
     CONTRACT_KEY_BYTES_MAX,
+    CONTRACT_OUTPUT_BYTES_MAX,
     CONTRACT_STATE_CHANGE_BYTES_MAX,
     CONTRACT_VALUE_BYTES_MAX,
 )
@@ -178,7 +179,7 @@ def proof(of: int, /, **changes: object) -> ReadingProof:
 
 @pytest.fixture
 def anchored(state, host):
-    record = AnchorRecord(merkle_root(LEAVES), len(LEAVES), 1, sha256(b"transaction"))
+    record = AnchorRecord(merkle_root(LEAVES), len(LEAVES), 1, sha256(b"transaction"), PROFILE)
     state.put(anchor_key(DEVICE, FIRST), canonical.encode(record))
     device = Device(sha256(b"meters"), PROFILE, FIRST + len(LEAVES), NO_HASH)
     state.put(device_key(DEVICE), canonical.encode(device))
@@ -201,8 +202,8 @@ def test_any_flipped_byte_of_a_reading_proof_is_refused(anchored):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"reading": b"\xc0"}, "not decodable"),
-        ({"reading": LEAVES[2] + b"\x00"}, "not decodable"),
+        ({"reading": b"\xc0"}, "^the reading proof is not canonical$"),
+        ({"reading": LEAVES[2] + b"\x00"}, "^the reading proof is not canonical$"),
         ({"anchor_first": FIRST + 1}, "no anchor"),
         ({"index": 3}, "does not stand at that index"),
         ({"index": 5}, "index 5"),
@@ -224,3 +225,19 @@ def test_one_wrong_part_of_a_reading_proof_is_refused(anchored, changes, message
 def test_an_oversized_proof_is_refused_before_it_is_decoded(anchored):
     with pytest.raises(HostRefusedError, match="at most"):
         anchored.anchored_reading(bytes(100_000))
+
+
+def test_a_reading_anchored_before_its_device_changed_the_profile_still_counts(anchored, state):
+    device = Device(sha256(b"meters"), sha256(b"new profile"), FIRST + len(LEAVES), NO_HASH)
+    state.put(device_key(DEVICE), canonical.encode(device))
+    assert anchored.anchored_reading(canonical.encode(proof(2))) == reading(FIRST + 2)
+
+
+def test_the_events_of_a_call_have_a_limit_together(host):
+    data = bytes(CONTRACT_EVENT_BYTES_MAX)
+    size = len(data) + len("e") + 32
+    for _ in range(CONTRACT_OUTPUT_BYTES_MAX // size):
+        host.emit("e", data)
+    with pytest.raises(HostRefusedError, match="bytes in all"):
+        host.emit("e", data)
+    assert host.event_bytes == sum(32 + 1 + len(event.data) for event in host.events)

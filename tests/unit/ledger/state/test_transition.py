@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 from ledger.codec import canonical
 from ledger.crypto import domains
 from ledger.crypto.hashing import sha256
-from ledger.errors import Reason, Rejected
+from ledger.errors import Reason, Rejected, StorageError
 from ledger.params import (
     BLOCK_GAS_MAX,
     CONTRACT_CALL_GAS_MAX,
@@ -15,14 +15,19 @@ from ledger.params import (
 )
 from ledger.state.commitment import StateTree
 from ledger.state.keys import account_key
-from ledger.state.transition import BlockContext, CheckedTransaction, apply_block
+from ledger.state.transition import (
+    FAILED_IN_BLOCK_MAX,
+    BlockContext,
+    CheckedTransaction,
+    apply_block,
+    select_transactions,
+)
 from ledger.types.records import Account
 from ledger.types.transaction import (
     Body,
     CallContract,
     CreateCoin,
     DeployContract,
-    RegisterNode,
     Transfer,
     TransferCoin,
 )
@@ -40,6 +45,7 @@ from tests.support.transactions import (
     assert_applied,
     assert_failed,
     check,
+    register_node,
     write,
 )
 
@@ -183,10 +189,10 @@ bodies: st.SearchStrategy[Body] = st.one_of(
     st.just(DeployContract("nonsense", "", b"\x90", 5_000)),
     st.builds(CreateCoin, st.just("PARK"), st.just(""), st.just(0), amounts),
     st.builds(TransferCoin, st.just(COIN), addresses, amounts),
-    st.just(RegisterNode(Person("votes").address, Person("meters").address)),
+    st.just(register_node(ANNA, Person("votes"), Person("meters"))),
 )
 steps = st.tuples(
-    st.sampled_from(PEOPLE), bodies, st.none() | st.sampled_from(PEOPLE), st.integers(1_500, 9_000)
+    st.sampled_from(PEOPLE), bodies, st.none() | st.sampled_from(PEOPLE), st.integers(1_500, 15_000)
 )
 
 
@@ -247,3 +253,58 @@ def test_one_block_and_many_blocks_come_to_the_same_balances(plan):
     for transaction in transactions:
         apart.apply(transaction)
     assert [together.account(p) for p in people] == [apart.account(p) for p in people]
+
+
+class TestSelection:
+    """A proposer runs what strangers sent: whatever one of them does, the others get their block."""
+
+    @staticmethod
+    def select(chain: Chain, *candidates: CheckedTransaction):
+        return select_transactions(chain.state, chain.context, candidates, chain.executor)
+
+    @staticmethod
+    def contract_chain() -> Chain:
+        chain = Chain(ANNA, BEN, CARLA)
+        chain.apply(check(ANNA, DeployContract(PROGRAM.source, PROGRAM.manifest, b"\x90", 5_000)))
+        return chain
+
+    @pytest.mark.parametrize("method", ["crash", "stumble"])
+    def test_what_cannot_be_run_is_left_out_with_its_senders_later_ones(self, method: str):
+        chain = self.contract_chain()
+        before, poison, behind = (
+            check(BEN, TRANSFER),
+            check(BEN, call(method, deposit=9), nonce=1),
+            check(BEN, TRANSFER, nonce=2),
+        )
+        others = [check(CARLA, TRANSFER), check(ANNA, call("read", b"key"), nonce=1)]
+        selected = self.select(chain, before, poison, behind, *others)
+        assert list(selected.transactions) == [before, *others]
+        ((failed, refusal),) = selected.failed
+        assert (failed, refusal.reason) == (poison, Reason.NOT_RUN)
+        assert chain.try_block(*selected.transactions) == selected.result
+
+    def test_what_no_block_may_hold_is_left_out(self):
+        chain = self.contract_chain()
+        selected = self.select(chain, check(BEN, TRANSFER, nonce=7), check(CARLA, TRANSFER))
+        assert [c.transaction.sender for c in selected.transactions] == [CARLA.address]
+        assert selected.failed[0][1].reason is Reason.BAD_NONCE
+
+    def test_after_some_failures_no_more_contracts_are_run(self):
+        people = [Person(f"person {number}") for number in range(6)]
+        chain = Chain(ANNA, *people)
+        chain.apply(check(ANNA, DeployContract(PROGRAM.source, PROGRAM.manifest, b"\x90", 5_000)))
+        runs = len(chain.executor.calls)
+        crashes = [check(person, call("crash")) for person in people]
+        transfer = check(ANNA, TRANSFER, nonce=1)
+        selected = self.select(chain, *crashes, transfer)
+        assert selected.transactions == (transfer,)
+        assert len(selected.failed) == len(chain.executor.calls) - runs == FAILED_IN_BLOCK_MAX
+
+    def test_a_database_that_fails_is_no_transactions_fault(self):
+        class Broken:
+            def get(self, key: bytes, /) -> bytes | None:
+                raise StorageError("the disk is gone")
+
+        chain = self.contract_chain()
+        with pytest.raises(StorageError, match="the disk is gone"):
+            select_transactions(Broken(), chain.context, [check(BEN, TRANSFER)], chain.executor)

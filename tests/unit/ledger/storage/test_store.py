@@ -114,7 +114,9 @@ def test_a_full_disk_is_final_and_says_what_to_do(path: Path):
     store = open_store(path)
     filler = Filler(store)
     store._database.execute_sql("PRAGMA max_page_count = 20")
-    with pytest.raises(StorageError, match="check the disk and its free space"):
+    with pytest.raises(
+        StorageError, match=r"\(database or disk is full\): check the disk and its free"
+    ):
         filler.append({b"large": bytes(200_000)})
     store.close()
 

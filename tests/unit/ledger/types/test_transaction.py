@@ -23,7 +23,7 @@ from ledger.types.transaction import (
 A, B, H = b"\xaa" * 32, b"\xbb" * 32, b"\x11" * 32
 BODIES: list[tuple[Body, int]] = [
     (Transfer(A, 1), 1),
-    (RegisterNode(A, B), 2),
+    (RegisterNode(A, B, bytes(64), bytes(64)), 2),
     (RegisterDevice(H, H), 3),
     (Anchor(H, H, 1, 1, 0, 0, H, H), 4),
     (CreateCoin("PARK", "Parking", 2, 100), 5),
@@ -72,7 +72,7 @@ def test_the_bytes_of_a_transfer_are_fixed_for_ever():
         Transfer(A + b"\x00", 1),
         Transfer(A, -1),
         Transfer(A, AMOUNT_MAX + 1),
-        RegisterNode(A, b""),
+        RegisterNode(A, b"", bytes(64), bytes(64)),
         Anchor(H, H, 1, 0, 0, 0, H, H),
         Anchor(H, H, 1, ANCHOR_READINGS_MAX + 1, 0, 0, H, H),
         CreateCoin("", "", 0, 1),

@@ -8,7 +8,7 @@ from ledger.crypto.domains import NO_HASH
 from ledger.crypto.hashing import sha256
 from ledger.state.keys import anchor_key, device_key
 from ledger.types.records import AnchorRecord, Device
-from ledger.types.transaction import Anchor, RegisterDevice, RegisterNode
+from ledger.types.transaction import Anchor, RegisterDevice
 from tests.support.transactions import (
     ANNA,
     BEN,
@@ -17,6 +17,7 @@ from tests.support.transactions import (
     Person,
     assert_applied,
     assert_failed,
+    register_node,
 )
 
 METERING = Person("metering")
@@ -37,7 +38,7 @@ SEQUENCE_MAX = 2**63 - 1
 @pytest.fixture
 def chain():
     chain = Chain(ANNA, BEN, METERING)
-    assert_applied(chain.run(ANNA, RegisterNode(Person("votes").address, METERING.address)))
+    assert_applied(chain.run(ANNA, register_node(ANNA, Person("votes"), METERING)))
     assert_applied(chain.run(METERING, RegisterDevice(DEVICE, PROFILE)))
     return chain
 
@@ -50,7 +51,7 @@ def test_an_anchor_is_stored_and_the_device_moves_on(chain):
     outcome = chain.run(METERING, BODY)
     assert_applied(outcome)
     stored = canonical.Decoder(AnchorRecord).decode(chain.state[anchor_key(DEVICE, 1)])
-    assert stored == AnchorRecord(BODY.root, 3, HEIGHT, outcome.transaction_id)
+    assert stored == AnchorRecord(BODY.root, 3, HEIGHT, outcome.transaction_id, BODY.profile_hash)
     assert read_device(chain) == Device(METERING.address, PROFILE, 4, outcome.transaction_id)
 
 

@@ -6,7 +6,11 @@ from ledger.codec import canonical
 from ledger.crypto import domains
 from ledger.crypto.hashing import sha256
 from ledger.errors import ExecutorError
-from ledger.params import CONTRACT_RESULT_BYTES_MAX
+from ledger.params import (
+    CONTRACT_EVENT_BYTES_MAX,
+    CONTRACT_OUTPUT_BYTES_MAX,
+    CONTRACT_RESULT_BYTES_MAX,
+)
 from ledger.state.keys import contract_storage_key
 from ledger.state.transition import CheckedTransaction
 from ledger.types.outcome import Event
@@ -137,3 +141,11 @@ def test_a_worker_that_fails_decides_nothing(chain):
     with pytest.raises(ExecutorError):
         chain.try_block(check(BEN, call("crash")))
     assert chain.state == before
+
+
+def test_result_and_events_have_a_limit_together(chain):
+    events = CONTRACT_OUTPUT_BYTES_MAX - CONTRACT_RESULT_BYTES_MAX
+    sizes = [CONTRACT_EVENT_BYTES_MAX - 32 - len("shout")] * (events // CONTRACT_EVENT_BYTES_MAX)
+    fitting = CONTRACT_RESULT_BYTES_MAX - 3  # the encoded length of the result takes 3 bytes
+    assert_applied(chain.run(BEN, call("shout", sizes, fitting)))
+    assert_failed(chain.run(BEN, call("shout", [*sizes, 0], fitting)), "too-large")

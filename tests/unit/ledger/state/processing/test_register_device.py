@@ -7,8 +7,16 @@ from ledger.crypto.domains import NO_HASH
 from ledger.crypto.hashing import sha256
 from ledger.state.keys import device_key
 from ledger.types.records import Device
-from ledger.types.transaction import RegisterDevice, RegisterNode
-from tests.support.transactions import ANNA, BEN, Chain, Person, assert_applied, assert_failed
+from ledger.types.transaction import RegisterDevice
+from tests.support.transactions import (
+    ANNA,
+    BEN,
+    Chain,
+    Person,
+    assert_applied,
+    assert_failed,
+    register_node,
+)
 
 CONSENSUS, METERING = Person("consensus"), Person("metering")
 DEVICE, PROFILE = sha256(b"device"), sha256(b"profile")
@@ -18,7 +26,7 @@ BODY = RegisterDevice(device_id=DEVICE, profile_hash=PROFILE)
 @pytest.fixture
 def chain():
     chain = Chain(ANNA, BEN, CONSENSUS, METERING)
-    assert_applied(chain.run(ANNA, RegisterNode(CONSENSUS.address, METERING.address)))
+    assert_applied(chain.run(ANNA, register_node(ANNA, CONSENSUS, METERING)))
     return chain
 
 
@@ -45,8 +53,8 @@ def test_its_own_metering_key_changes_the_profile_and_sequences_go_on(chain):
 def test_another_nodes_metering_key_cannot_take_a_device(chain):
     other_consensus, other_metering = Person("other consensus"), Person("other metering")
     chain = Chain(ANNA, BEN, CONSENSUS, METERING, other_consensus, other_metering)
-    assert_applied(chain.run(ANNA, RegisterNode(CONSENSUS.address, METERING.address)))
-    body = RegisterNode(other_consensus.address, other_metering.address)
+    assert_applied(chain.run(ANNA, register_node(ANNA, CONSENSUS, METERING)))
+    body = register_node(BEN, other_consensus, other_metering)
     assert_applied(chain.run(BEN, body))
     assert_applied(chain.run(METERING, BODY))
     before = chain.state[device_key(DEVICE)]

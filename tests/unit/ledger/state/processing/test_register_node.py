@@ -6,7 +6,6 @@ import pytest
 from ledger.codec import canonical
 from ledger.state.keys import node_index_key, node_key
 from ledger.types.records import Node
-from ledger.types.transaction import RegisterNode
 from tests.support.transactions import (
     ANNA,
     BEN,
@@ -15,10 +14,12 @@ from tests.support.transactions import (
     Person,
     assert_applied,
     assert_failed,
+    register_node,
 )
 
 CONSENSUS, METERING = Person("consensus"), Person("metering")
-BODY = RegisterNode(consensus=CONSENSUS.address, metering=METERING.address)
+X, Y = Person("x"), Person("y")
+BODY = register_node(ANNA, CONSENSUS, METERING)
 SMALL_ORDER_POINT = bytes(32)
 NOT_CANONICAL = b"\xff" * 32
 
@@ -35,7 +36,7 @@ def test_a_node_registers_with_its_keys_and_all_are_indexed():
 def test_a_node_registers_only_once():
     chain = Chain(ANNA)
     assert_applied(chain.run(ANNA, BODY))
-    other = RegisterNode(Person("x").address, Person("y").address)
+    other = register_node(ANNA, X, Y)
     assert_failed(chain.run(ANNA, other), "already-exists")
 
 
@@ -51,9 +52,9 @@ def test_a_key_that_is_no_valid_point_is_refused(field, key):
 @pytest.mark.parametrize(
     "body",
     [
-        RegisterNode(CONSENSUS.address, CONSENSUS.address),
-        RegisterNode(ANNA.address, METERING.address),
-        RegisterNode(CONSENSUS.address, ANNA.address),
+        register_node(ANNA, CONSENSUS, CONSENSUS),
+        register_node(ANNA, ANNA, METERING),
+        register_node(ANNA, CONSENSUS, ANNA),
     ],
 )
 def test_one_key_does_not_serve_two_purposes(body):
@@ -63,10 +64,10 @@ def test_one_key_does_not_serve_two_purposes(body):
 @pytest.mark.parametrize(
     "taken",
     [
-        RegisterNode(CONSENSUS.address, Person("y").address),
-        RegisterNode(Person("y").address, METERING.address),
-        RegisterNode(METERING.address, CONSENSUS.address),
-        RegisterNode(ANNA.address, Person("y").address),
+        register_node(BEN, CONSENSUS, Y),
+        register_node(BEN, Y, METERING),
+        register_node(BEN, METERING, CONSENSUS),
+        register_node(BEN, ANNA, Y),
     ],
 )
 def test_a_key_of_another_node_is_refused_and_leaves_nothing_behind(taken):
@@ -75,3 +76,20 @@ def test_a_key_of_another_node_is_refused_and_leaves_nothing_behind(taken):
     before = {key for key in chain.state if key[:1] in (b"n", b"k")}
     assert_failed(chain.run(BEN, taken), "already-exists")
     assert {key for key in chain.state if key[:1] in (b"n", b"k")} == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        register_node(BEN, CONSENSUS, METERING),
+        register_node(ANNA, CONSENSUS, METERING, chain_id=bytes(32)),
+        msgspec.structs.replace(BODY, consensus_proof=BODY.metering_proof),
+        msgspec.structs.replace(BODY, metering_proof=BODY.consensus_proof),
+        msgspec.structs.replace(BODY, metering_proof=bytes(64)),
+    ],
+    ids=["for another node", "on another chain", "consensus", "metering", "zeros"],
+)
+def test_nobody_registers_keys_without_proof_of_possession(body):
+    chain = Chain(ANNA, BEN)
+    assert_failed(chain.run(ANNA, body), "bad-signature")
+    assert_applied(chain.run(BEN, register_node(BEN, CONSENSUS, METERING)))

@@ -1,0 +1,107 @@
+"""`doctor` and `status` of a node that does not run: every finding is a line, none a traceback."""
+
+import shutil
+
+import msgspec
+import pytest
+
+from gateway.app.provision import initialise
+from gateway.app.registry import add_device
+from gateway.cli import status
+from gateway.cli.main import main
+from gateway.clock import SystemClock
+from gateway.settings import Home
+from tests.support.readings import ManualClock
+
+CHECKS = [
+    *("settings", "genesis", "devices and profiles", "disk", "clock", "SmartAgent"),
+    *("readings store", "gateway and ledger"),
+]
+
+
+@pytest.fixture
+def doctor(capsys):
+    """Run `smartshare doctor --json`; return the exit code and the problems by name."""
+
+    def run(home: Home) -> tuple[int, dict[str, str]]:
+        code = main(("doctor", "--home", str(home.path), "--json"))
+        found = msgspec.json.decode(capsys.readouterr().out)
+        return code, {one["check"]: one["problem"] for one in found}
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("status") / "home")
+    initialise(home, "test", ManualClock())
+    return home
+
+
+@pytest.fixture
+def home(made, tmp_path):
+    shutil.copytree(made.path, tmp_path / "home")
+    return Home(tmp_path / "home")
+
+
+def test_a_folder_that_does_not_exist_is_told_from_end_to_end(tmp_path, doctor):
+    code, problems = doctor(Home(tmp_path / "nowhere"))
+
+    assert code == 1
+    assert list(problems) == CHECKS
+    assert "smartshare init" in problems["settings"]
+    assert "No such file" in problems["disk"]
+    assert all("\n" not in problem for problem in problems.values())
+
+
+def test_a_node_that_does_not_run_needs_only_starting(home, doctor, monkeypatch):
+    monkeypatch.setattr(status, "_check_clock", lambda: None)
+    code, problems = doctor(home)
+
+    assert code == 1
+    assert {name for name, problem in problems.items() if not problem} == {
+        *("settings", "genesis", "devices and profiles", "disk", "clock")
+    }
+    assert "smartshare agent --home" in problems["SmartAgent"]
+    assert "running" in problems["gateway and ledger"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "address", "words"),
+    [
+        ("no-such-profile", None, "no-such-profile"),
+        ("json-energy", "modbus-tcp://h", "remove its address"),
+        ("eastron-sdm630", None, "add address"),
+    ],
+)
+def test_a_device_that_the_gateway_refuses_is_found(home, doctor, profile, address, words):
+    add_device(home, "bad", profile, address, 1000)
+
+    assert words in doctor(home)[1]["devices and profiles"]
+
+
+def test_a_full_disk_is_found(home, doctor, monkeypatch):
+    monkeypatch.setattr(status, "FREE_BYTES_MIN", 2**60)
+
+    assert "MiB free: make room" in doctor(home)[1]["disk"]
+
+
+def test_a_clock_that_nobody_disciplines_is_found(home, doctor, monkeypatch):
+    monkeypatch.setattr(SystemClock, "is_synchronised", lambda _self: False)
+
+    assert "enable NTP" in doctor(home)[1]["clock"]
+
+
+def test_the_text_says_what_to_mend(home, capsys):
+    assert main(("doctor", "--home", str(home.path))) == 1
+
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("ok") and "settings" in line for line in lines)
+    assert any(line.startswith("MEND") and "SmartAgent" in line for line in lines)
+
+
+def test_the_status_of_a_node_that_does_not_run_is_one_line(home, capsys):
+    assert main(("status", "--home", str(home.path))) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is `smartshare gateway` running?" in line
