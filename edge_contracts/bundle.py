@@ -20,7 +20,7 @@ _MARKER = "-- file: "
 _MARKER_LINE = re.compile(rf"^{_MARKER}(\S+)$")
 # Lines between a marker and the first line of the file.
 _MODULE_OPENING = "modules.{name} = (function()"
-_POSITION = re.compile(r"\b(?:contract:|line )(\d+):")
+_POSITION = re.compile(r"\b(?:contract:|line )([0-9]{1,6}):")
 
 
 def bundle(contract_source: str, modules: Mapping[str, str]) -> str:
@@ -36,9 +36,12 @@ def bundle(contract_source: str, modules: Mapping[str, str]) -> str:
 
 
 def describe_positions(message: str, source: str) -> str:
-    """Return `message` with the bundle's line numbers replaced by the author's files and lines."""
+    """Return `message` with the bundle's first line number replaced by the author's file and line.
+
+    Only the first is Lua's own; a contract's text may hold any number of look-alikes.
+    """
     lines = source.split("\n")
-    return _POSITION.sub(lambda match: f"{_locate(lines, int(match[1]))}:", message)
+    return _POSITION.sub(lambda match: f"{_locate(lines, int(match[1]))}:", message, count=1)
 
 
 def _locate(lines: list[str], line: int) -> str:

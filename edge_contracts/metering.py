@@ -11,7 +11,7 @@ CALL_BASE_GAS = 2_000  # a fresh Lua state and its fixed environment
 SOURCE_BYTES_PER_GAS = 4  # compiling the contract
 ARGS_BYTE_GAS = 1
 
-HOST_GAS = 200  # any question to the chain: one round trip between two processes
+HOST_GAS = 2_000  # any question to the chain: a round trip between two processes is slow everywhere
 HOST_STORE_GAS = 1_000
 HOST_PAY_GAS = 1_000
 HOST_EMIT_GAS = 500

@@ -119,12 +119,18 @@ class AnchoringService:
                 # left is asked for again in the next round.
                 await self._author.synchronise()
                 break
-        for device in self._store.devices():
-            # Room for two: a device's first anchor under a profile follows its registration.
-            has_room = len(self._store.pending_transactions()) <= PENDING_MAX - 2
-            if has_room and not self._is_put_off(device):
-                await self._anchor(device)
+        await self._anchor_what_is_due()
         await self._recorder.round(PENDING_MAX)
+
+    async def _anchor_what_is_due(self) -> None:
+        now_ms = self._clock.now_ms()
+        backlogs = self._store.backlogs()
+        due = {name for name, one in backlogs.items() if is_batch_due(one, self._policy, now_ms)}
+        for device in self._store.devices() if due else ():
+            # Room for two: a device's first anchor under a profile follows its registration.
+            has_room = self._store.pending_count() <= PENDING_MAX - 2
+            if device.name in due and has_room and not self._is_put_off(device):
+                await self._anchor(device)
 
     async def _settle(self, entry: OutboxEntry, reply: TransactionReply) -> None:
         if not reply.applied:
@@ -174,9 +180,6 @@ class AnchoringService:
         return failed is not None and self._clock.monotonic_ns() < failed.retry_ns
 
     async def _anchor(self, device: DeviceRecord) -> None:
-        backlog = self._store.backlog(device.name)
-        if not is_batch_due(backlog, self._policy, self._clock.now_ms()):
-            return
         waiting = take_batchable(
             self._store.unanchored(device.name, self._policy.count_max), self._policy
         )

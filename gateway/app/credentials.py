@@ -70,6 +70,11 @@ class CredentialFile:
         text = self._hashes.get(username)
         return text.encode() if text is not None else None
 
+    def hashes(self) -> dict[str, str]:
+        """Return every user's hash string; raises `SettingsError` for a damaged file."""
+        self._reload()
+        return dict(self._hashes)
+
     def set_new_password(self, username: str) -> str:
         """Make a random password, keep its hash, and return it: the only time it is seen."""
         self._reload()

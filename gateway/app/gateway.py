@@ -24,13 +24,13 @@ from gateway.broker.settings import BrokerSettings
 from gateway.clock import Clock, ScaledClock, SystemClock
 from gateway.discovery.announcement import Announcement
 from gateway.discovery.mdns import announce
-from gateway.errors import AgentError, GatewayError, MessagingError
+from gateway.errors import AgentError, GatewayError, MessagingError, SettingsError
 from gateway.health import Health
 from gateway.model import topics
 from gateway.model.ledger_api import StatusReply
 from gateway.model.principal import Principal
 from gateway.pipeline.batch import BatchPolicy
-from gateway.readings.store import PRUNE_BATCHES_MAX, ReadingsStore
+from gateway.readings.store import ReadingsStore
 from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import Home, Settings, load_settings, parse_listen
 from gateway.smart_agent.client import AgentClient
@@ -41,8 +41,8 @@ logger = logging.getLogger(__name__)
 
 HEALTH_INTERVAL_S = 1.0
 ANNOUNCE_INTERVAL_S = 60.0  # everybody on the network hears an update
+ACCESS_INTERVAL_S = 1.0  # how long a withdrawn right may live on
 PRUNE_INTERVAL_S = 600.0
-NO_AGE_LIMIT_MS = 0  # at this time nothing is old yet
 STALLED_S = 30.0  # an event loop that did not come round for so long is not healthy
 
 
@@ -90,8 +90,10 @@ class _Gateway:
         self._chain_id = keys.chain_id
         self._publisher = ReadingPublisher(store, settings.name)
         self._devices = DeviceSet(home, settings.name, store, self._publisher, clock)
+        self._credentials = CredentialFile(home)
+        self._access_problem = ""
         self._authenticator = CredentialAuthenticator(
-            CredentialFile(home), self._principal, SystemClock()
+            self._credentials, self._principal, SystemClock()
         )
         host, port = parse_listen(settings.broker.listen)
         self._broker = EmbeddedBroker(
@@ -129,6 +131,7 @@ class _Gateway:
                         self._anchoring.run(),
                         self._tell_health(),
                         self._prune(),
+                        self._enforce_access(),
                         self._announce(),
                         run_watchdog(notifier, self._is_alive),
                     )
@@ -170,16 +173,36 @@ class _Gateway:
             pending_transactions=len(self._store.pending_transactions()),
             connections=counters.connections,
             devices=self._publisher.availability,
-            problems=tuple(filter(None, (self._devices.problem, self._anchoring.problem))),
+            problems=tuple(
+                filter(
+                    None,
+                    (self._devices.problem, self._access_problem, self._anchoring.problem),
+                )
+            ),
         )
+
+    async def _enforce_access(self) -> None:
+        """End the connections of those whose password or rights are no longer what they were."""
+        known: dict[str, str] = {}
+        while True:
+            self._broker.recheck(lambda peer: self._principal(peer.name) == peer)
+            try:
+                hashes = self._credentials.hashes()
+            except SettingsError as error:
+                self._access_problem = str(error)
+            else:
+                self._access_problem = ""
+                changed = [name for name, one in known.items() if hashes.get(name) != one]
+                if changed:
+                    self._broker.disconnect(changed)
+                known = hashes
+            await asyncio.sleep(ACCESS_INTERVAL_S)
 
     async def _prune(self) -> None:
         """Keep the store within its limits; without a trusted clock, within its bytes alone."""
         while True:
             await asyncio.sleep(PRUNE_INTERVAL_S)
-            now_ms = self._clock.now_ms() if self._clock.is_synchronised() else NO_AGE_LIMIT_MS
-            while (await self._store.prune(now_ms)).batches == PRUNE_BATCHES_MAX:
-                pass  # each round is bounded and lets new readings through
+            await self._store.prune(self._clock.now_ms() if self._clock.is_synchronised() else None)
 
     async def _announce(self) -> None:
         """Announce by mDNS; without a usable network the gateway works unannounced and tries again."""

@@ -16,7 +16,6 @@ from gateway.clock import Clock
 from gateway.model.ledger_api import QueryReply
 from gateway.pipeline.batch import build_batch, proofs_for
 from gateway.pipeline.selection import select_for_session
-from gateway.readings.records import SettlementStatus
 from gateway.readings.store import ReadingsStore
 from ledger.codec import canonical
 from ledger.params import CONTRACT_ARGS_BYTES_MAX, CONTRACT_CALL_GAS_MAX
@@ -132,16 +131,14 @@ class SessionRecorder:
 
     async def _advance(self, feed: _Feed, pending_max: int) -> bool:
         """Record the next batch, if it is final and as far as there is room; tell whether to go on."""
-        if len(self._store.pending_transactions()) >= pending_max:
+        if self._store.pending_count() >= pending_max:
             return False
-        record = self._store.batch_containing(feed.device, feed.sequence + 1)
-        if record is None or record.status is not SettlementStatus.FINAL:
+        record = self._store.next_final_batch(feed.device, feed.sequence)
+        if record is None:
             return False
+        if record.first > feed.sequence + 1:
+            logger.warning("%s: readings before %d are pruned", feed.device, record.first)
         stored = self._store.range(record.device, record.first, record.count)
-        if len(stored) != record.count:
-            logger.warning("%s: readings up to %d are pruned", feed.device, record.last)
-            feed.sequence = record.last
-            return True
         batch = build_batch(record.device_id, record.profile_hash, stored)
         chosen = select_for_session(
             [one.reading for one in stored],
@@ -152,7 +149,7 @@ class SessionRecorder:
         proofs = proofs_for(batch)
         records = [(one, canonical.encode(proofs[one.sequence - batch.first])) for one in chosen]
         for group in _split(records):
-            if len(self._store.pending_transactions()) >= pending_max:
+            if self._store.pending_count() >= pending_max:
                 return False
             await self._call(feed, [proof for _, proof in group])
             newest = group[-1][0]

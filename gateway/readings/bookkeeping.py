@@ -1,23 +1,16 @@
-"""What is written besides readings: devices, batches, signed transactions, and what retention drops.
+"""What is written besides readings: devices, batches and signed transactions.
 
-Each function runs inside a commit of the one writer, and changes nothing when it returns False.
+Each function runs inside a commit of the one writer, and changes nothing when it returns False or None.
 """
 
 import sqlite3
-from typing import Any
 
-from peewee import Query
-
-from gateway.pipeline.batch import Batch
-from gateway.readings.queries import find_next_unanchored
+from gateway.pipeline.batch import Backlog, Batch
+from gateway.readings.progress import find_position
 from gateway.readings.records import OutboxEntry, SettlementStatus
-from gateway.readings.schema import BATCH, DEVICE, OUTBOX, READING
-
-
-def _write(connection: sqlite3.Connection, query: Query) -> int:
-    """Run a statement and return how many rows it changed."""
-    sql, values = query.sql()
-    return connection.execute(sql, values).rowcount
+from gateway.readings.retention import drop_superseded
+from gateway.readings.schema import BATCH, DEVICE, OUTBOX
+from gateway.readings.statements import ask_first, write
 
 
 def save_device(
@@ -34,12 +27,12 @@ def save_device(
 
 def save_profile(connection: sqlite3.Connection, device: int, profile_hash: bytes) -> None:
     """Note the profile that is in force from the next reading on."""
-    _write(connection, DEVICE.update(profile_hash=profile_hash).where(DEVICE.c.device == device))
+    write(connection, DEVICE.update(profile_hash=profile_hash).where(DEVICE.c.device == device))
 
 
 def save_transaction(connection: sqlite3.Connection, entry: OutboxEntry, created_ms: int) -> None:
     """Keep a signed transaction; keeping the same one again changes nothing."""
-    _write(
+    write(
         connection,
         OUTBOX.insert(
             transaction_id=entry.transaction_id,
@@ -54,12 +47,17 @@ def save_transaction(connection: sqlite3.Connection, entry: OutboxEntry, created
 
 def save_batch(
     connection: sqlite3.Connection, device: int, batch: Batch, entry: OutboxEntry, created_ms: int
-) -> bool:
-    """Keep a batch and its signed anchor; False if it does not start where the last one ended."""
-    if batch.first != find_next_unanchored(connection, device):
-        return False
+) -> Backlog | None:
+    """Keep a batch and its signed anchor, and return what waits after it.
+
+    None if it does not start where the last one ended.
+    """
+    if batch.first != find_position(connection, device).unanchored:
+        return None
     save_transaction(connection, entry, created_ms)
-    _write(
+    is_it = OUTBOX.c.transaction_id == entry.transaction_id
+    write(connection, OUTBOX.update(anchors_batch=1).where(is_it))
+    write(
         connection,
         BATCH.insert(
             device=device,
@@ -73,7 +71,7 @@ def save_batch(
             status=SettlementStatus.PENDING.value,
         ),
     )
-    return True
+    return find_position(connection, device).backlog
 
 
 def mark_transaction(
@@ -83,78 +81,52 @@ def mark_transaction(
     is_it = OUTBOX.c.transaction_id == transaction_id
     is_pending = OUTBOX.c.status == SettlementStatus.PENDING.value
     update = OUTBOX.update(status=status.value, height=height).where(is_it & is_pending)
-    return _write(connection, update) == 1
+    return write(connection, update) == 1
 
 
 def mark_batch_final(
     connection: sqlite3.Connection, transaction_id: bytes, height: int, evidence: bytes
 ) -> bool:
-    """Note that a pending batch's anchor is final, and its evidence."""
+    """Note that a pending batch's anchor is final, and its evidence; emptied ones before it go."""
     if not mark_transaction(connection, transaction_id, SettlementStatus.FINAL, height):
         return False
     update = BATCH.update(status=SettlementStatus.FINAL.value, height=height, evidence=evidence)
-    return _write(connection, update.where(BATCH.c.transaction_id == transaction_id)) == 1
+    is_it = BATCH.c.transaction_id == transaction_id
+    write(connection, update.where(is_it))
+    found = ask_first(connection, BATCH.select(BATCH.c.device, BATCH.c.first).where(is_it))
+    if found is None:
+        return False
+    device, first = found
+    drop_superseded(connection, device, first)
+    return True
 
 
-def mark_batch_failed(connection: sqlite3.Connection, transaction_id: bytes, height: int) -> bool:
-    """Give up a pending batch and the device's later ones, whose anchors build on it."""
+def mark_batch_failed(
+    connection: sqlite3.Connection, transaction_id: bytes, height: int
+) -> tuple[int, Backlog] | None:
+    """Give up a pending batch and the device's later ones, whose anchors build on it.
+
+    Returns the device's key and what waits then, or None if no such batch is pending.
+    """
     is_pending = BATCH.c.status == SettlementStatus.PENDING.value
-    found = _first_row(
+    found = ask_first(
         connection,
         BATCH.select(BATCH.c.device, BATCH.c.first).where(
             (BATCH.c.transaction_id == transaction_id) & is_pending
         ),
     )
     if found is None:
-        return False
+        return None
     device, first = found
-    is_lost = (BATCH.c.device == device) & (BATCH.c.first >= first) & is_pending
+    is_standing = BATCH.c.status != SettlementStatus.FAILED.value  # that index finds them
+    is_lost = (BATCH.c.device == device) & (BATCH.c.first >= first) & is_pending & is_standing
     lost = BATCH.select(BATCH.c.transaction_id).where(is_lost)
     failed = SettlementStatus.FAILED.value
-    _write(
+    write(
         connection,
-        OUTBOX.update(status=failed, height=height).where(OUTBOX.c.transaction_id.in_(lost)),
+        OUTBOX.update(status=failed, height=height, anchors_batch=0).where(
+            OUTBOX.c.transaction_id.in_(lost)
+        ),
     )
-    _write(connection, BATCH.update(status=failed, height=height).where(is_lost))
-    return True
-
-
-def compute_bytes_used(connection: sqlite3.Connection) -> int:
-    """Return the bytes of the database that hold data; free pages are used again."""
-    pages, free, page_size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    used: int = (pages - free) * page_size
-    return used
-
-
-def prune_oldest(connection: sqlite3.Connection, cutoff_ms: int, bytes_max: int) -> int | None:
-    """Drop the readings of the oldest final batch if they are too old or the file is too large.
-
-    Returns how many readings went, or None if there is nothing to drop.
-    """
-    is_prunable = (BATCH.c.status == SettlementStatus.FINAL.value) & (BATCH.c.holds_readings == 1)
-    oldest = _first_row(
-        connection,
-        BATCH.select(
-            BATCH.c.batch, BATCH.c.device, BATCH.c.first, BATCH.c.count, BATCH.c.time_last_ms
-        )
-        .where(is_prunable)
-        .order_by(BATCH.c.time_last_ms)
-        .limit(1),
-    )
-    if oldest is None:
-        return None
-    batch, device, first, count, time_last_ms = oldest
-    if time_last_ms >= cutoff_ms and compute_bytes_used(connection) <= bytes_max:
-        return None
-    _write(connection, BATCH.update(holds_readings=0).where(BATCH.c.batch == batch))
-    is_in_batch = READING.c.sequence.between(first, first + count - 1)
-    return _write(connection, READING.delete().where((READING.c.device == device) & is_in_batch))
-
-
-def _first_row(connection: sqlite3.Connection, query: Query) -> tuple[Any, ...] | None:
-    sql, values = query.sql()
-    row: tuple[Any, ...] | None = connection.execute(sql, values).fetchone()
-    return row
+    write(connection, BATCH.update(status=failed, height=height).where(is_lost))
+    return device, find_position(connection, device).backlog

@@ -2,7 +2,8 @@
 
 Rule 1: one group is written at a time, in the order of arrival: there is one writer.
 Rule 2: a `done` is called on the event loop, after the commit of its group, in order.
-Rule 3: the first error ends the queue: everything that waits is refused, nothing is tried again.
+Rule 3: what follows from a commit in memory is noted before anything of the next one is.
+Rule 4: the first error ends the queue: everything that waits is refused, nothing is tried again.
 
 Where the disk commits fast, a group is written on the event loop itself: handing it to a thread
 costs more than the commit. Where commits are slow (SD cards), a thread writes while the loop goes
@@ -12,7 +13,7 @@ on. Which one is measured as it runs.
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future as ThreadFuture, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from gateway.errors import Rejected, RejectReason, StoreError
 from gateway.model.observation import StoredReading
 from gateway.ports import StoreDone
 from gateway.readings.faults import store_faults
+from gateway.readings.progress import ReadingRow
 
 GROUP_READINGS_MAX = 1_000  # bounds the time of one commit, and with it the time to an answer
 QUEUE_READINGS_MAX = 20_000  # some 0.2 s of work on a fast machine: more would only add delay
@@ -31,12 +33,12 @@ LOOP_COMMIT_MAX_NS = 5_000_000  # how long a commit may hold up the event loop
 SLOW_COMMITS = 4  # so many slow ones in a row are the disk, not a checkpoint
 THREAD_GROUPS = 500  # then the thread writes so many groups before the loop tries again
 
-ReadingRow = tuple[int, int, int, bytes]  # device key, sequence, gateway time (ms), encoded
 _INSERT = "INSERT INTO reading (device, sequence, gateway_time_ms, encoded) VALUES (?, ?, ?, ?)"
 
 Result = TypeVar("Result")
 Job = Callable[[sqlite3.Connection], Result]
 Answer = tuple[StoreDone, StoredReading | Rejected]
+QueuedJob = tuple[Job[Any], Callable[[Any], None], asyncio.Future[Any]]
 
 
 class _Group:
@@ -47,19 +49,27 @@ class _Group:
     def __init__(self) -> None:
         self.rows: list[ReadingRow] = []
         self.answers: list[Answer] = []
-        self.jobs: list[tuple[Job[Any], asyncio.Future[Any]]] = []
+        self.jobs: list[QueuedJob] = []
         self.byte_count = 0
 
 
 class CommitQueue:
     """The one writer of the readings database. All methods are for the event loop's thread."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        clock: Clock,
+        on_stored: Callable[[Sequence[ReadingRow]], None],
+    ) -> None:
+        """`on_stored` is told the readings of each commit, before their answers."""
         self.failure: StoreError | None = None
         self.failed = asyncio.Event()
         self._connection = connection
         self._path = path
         self._clock = clock
+        self._on_stored = on_stored
         self._groups: deque[_Group] = deque()
         self._open_group: _Group | None = None  # the last of `_groups`, unless it is full or taken
         self._waiting = 0
@@ -91,13 +101,18 @@ class CommitQueue:
         if not self._is_running:
             self._start()
 
-    async def run(self, job: Job[Result]) -> Result:
-        """Run a job inside the next commit, and return what it returned once that is on disk."""
+    async def run(
+        self, job: Job[Result], then: Callable[[Result], None] = lambda _: None
+    ) -> Result:
+        """Run a job inside the next commit, and return what it returned once that is on disk.
+
+        `then` is told it right after the commit, even when the caller was cancelled meanwhile.
+        """
         if self.failure is not None:
             raise self.failure
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         group = self._open_group or self._start_group()
-        group.jobs.append((job, future))
+        group.jobs.append((job, then, future))
         if not self._is_running:
             self._start()
         return await future
@@ -175,7 +190,7 @@ class CommitQueue:
             self._settle(group, future.result)
 
     def _commit(self, group: _Group) -> list[Any]:
-        return self._write(group.rows, [job for job, _ in group.jobs])
+        return self._write(group.rows, [job for job, _, _ in group.jobs])
 
     def _write(self, rows: list[ReadingRow], jobs: list[Job[Any]]) -> list[Any]:
         """Write one transaction and return what its jobs returned; raises `StoreError`.
@@ -217,7 +232,9 @@ class CommitQueue:
         self._waiting -= len(group.answers)
         self._waiting_bytes -= group.byte_count
         self._go_on()
-        for (_, future), result in zip(group.jobs, results, strict=True):
+        self._on_stored(group.rows)
+        for (_, then, future), result in zip(group.jobs, results, strict=True):
+            then(result)
             if not future.done():
                 future.set_result(result)
         self._answer(iter(group.answers))
@@ -239,7 +256,7 @@ class CommitQueue:
         groups, self._groups, self._open_group = self._groups, deque(), None
         self._waiting = self._waiting_bytes = 0
         self.failed.set()
-        for _, future in [job for group in groups for job in group.jobs]:
+        for _, _, future in [job for group in groups for job in group.jobs]:
             if not future.done():
                 future.set_exception(failure)
         refused = Rejected(RejectReason.STORE_FAILED, str(failure))

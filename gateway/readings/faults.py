@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gateway.errors import StoreError
 
-_PRIMARY_CODE = 0xFF  # the low byte of an extended result code
+PRIMARY_CODE = 0xFF  # the low byte of an extended result code
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -25,7 +25,7 @@ def damaged(path: Path, finding: str) -> StoreError:
 
 def describe_failure(path: Path, error: sqlite3.Error) -> StoreError:
     """Return the error for what SQLite said."""
-    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
+    code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
     if code in _DAMAGE:
         return damaged(path, str(error))
     if code == sqlite3.SQLITE_FULL:

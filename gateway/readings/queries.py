@@ -11,8 +11,10 @@ from gateway.errors import StoreError
 from gateway.model.observation import StoredReading
 from gateway.pipeline.batch import Backlog
 from gateway.readings.faults import damaged, store_faults
+from gateway.readings.progress import Position, find_position, find_positions
 from gateway.readings.records import BatchRecord, DeviceRecord, OutboxEntry, SettlementStatus
 from gateway.readings.schema import BATCH, DEVICE, OUTBOX, READING, open_reader
+from gateway.readings.statements import ask
 from ledger.codec.canonical import Decoder
 from ledger.errors import CodecError
 from ledger.types.reading import Reading
@@ -21,28 +23,6 @@ BATCHES_LIMIT = 1_000  # rows of one answer: a year of batches does not fit a sm
 
 _decode_reading = Decoder(Reading).decode
 _IS_STANDING = BATCH.c.status != SettlementStatus.FAILED.value
-_FAR_PAST = 0
-
-
-def _ask(connection: sqlite3.Connection, query: Query) -> list[tuple[Any, ...]]:
-    sql, values = query.sql()
-    return connection.execute(sql, values).fetchall()
-
-
-def find_next_unanchored(connection: sqlite3.Connection, device: int) -> int:
-    """Return the first sequence of a device that no standing batch holds."""
-    newest = BATCH.select(fn.MAX(BATCH.c.first + BATCH.c.count)).where(
-        (BATCH.c.device == device) & _IS_STANDING
-    )
-    following: int | None = _ask(connection, newest)[0][0]
-    return 1 if following is None else following
-
-
-def find_next_sequence(connection: sqlite3.Connection, device: int) -> int:
-    """Return the sequence of a device's next reading; retention may have dropped all before it."""
-    newest = READING.select(fn.MAX(READING.c.sequence)).where(READING.c.device == device)
-    sequence: int | None = _ask(connection, newest)[0][0]
-    return max((sequence or 0) + 1, find_next_unanchored(connection, device))
 
 
 class ReadingsQueries:
@@ -62,12 +42,12 @@ class ReadingsQueries:
             DEVICE.c.device, DEVICE.c.name, DEVICE.c.device_id, DEVICE.c.profile_hash
         )
         with self._reader_lock, store_faults(self.path):
-            return [
-                DeviceRecord(name, device_id, profile, find_next_sequence(self._reader, key))
-                for key, name, device_id, profile in _ask(
-                    self._reader, query.order_by(DEVICE.c.device)
-                )
-            ]
+            known = ask(self._reader, query.order_by(DEVICE.c.device))
+            positions = find_positions(self._reader)
+        return [
+            DeviceRecord(name, device_id, profile, positions[key].next_sequence)
+            for key, name, device_id, profile in known
+        ]
 
     def get(self, device: str, sequence: int) -> StoredReading | None:
         """Return one reading, or None if it does not exist or retention dropped it."""
@@ -89,20 +69,11 @@ class ReadingsQueries:
 
     def unanchored(self, device: str, limit: int) -> list[StoredReading]:
         """Return the oldest `limit` readings that no standing batch holds, in order."""
-        return self.range(device, self._next_unanchored(self._key(device)), limit)
+        return self.range(device, self._position(device).unanchored, limit)
 
     def backlog(self, device: str) -> Backlog:
         """Return how many readings wait for a batch, and the oldest one's gateway time."""
-        key = self._key(device)
-        first = self._next_unanchored(key)
-        oldest = READING.select(READING.c.gateway_time_ms).where(
-            (READING.c.device == key) & (READING.c.sequence == first)
-        )
-        newest = READING.select(fn.MAX(READING.c.sequence)).where(READING.c.device == key)
-        times, last = self._rows(oldest), self._rows(newest)[0][0]
-        if not times:
-            return Backlog(0, _FAR_PAST)
-        return Backlog(last - first + 1, times[0][0])
+        return self._position(device).backlog
 
     def batches(self, status: SettlementStatus, limit: int = BATCHES_LIMIT) -> list[BatchRecord]:
         """Return the newest `limit` batches with this status, oldest first."""
@@ -122,6 +93,30 @@ class ReadingsQueries:
         found = self._batches(query.order_by(BATCH.c.first.desc()).limit(1))
         return found[0] if found and sequence <= found[0].last else None
 
+    def next_final_batch(self, device: str, after_sequence: int) -> BatchRecord | None:
+        """Return the first final batch with its readings that reaches over `after_sequence`.
+
+        It may start before or after it: batches that retention dropped are passed over.
+        """
+        in_device = BATCH.c.device == self._key(device)
+        begins_before = in_device & _IS_STANDING & (BATCH.c.first <= after_sequence)
+        start = BATCH.select(fn.COALESCE(fn.MAX(BATCH.c.first), 0)).where(begins_before)
+        reaches_over = BATCH.c.first + BATCH.c.count - 1 > after_sequence
+        is_provable = (BATCH.c.status == SettlementStatus.FINAL.value) & (
+            BATCH.c.holds_readings == 1
+        )
+        query = _select_batches().where(
+            in_device & _IS_STANDING & (BATCH.c.first >= start) & reaches_over & is_provable
+        )
+        found = self._batches(query.order_by(BATCH.c.first).limit(1))
+        return found[0] if found else None
+
+    def pending_count(self) -> int:
+        """Return how many signed transactions are not settled."""
+        is_pending = OUTBOX.c.status == SettlementStatus.PENDING.value
+        count: int = self._rows(OUTBOX.select(fn.COUNT(OUTBOX.c.entry)).where(is_pending))[0][0]
+        return count
+
     def pending_transactions(self) -> list[OutboxEntry]:
         """Return the signed transactions that are not settled, in the order of their saving."""
         query = OUTBOX.select(
@@ -131,7 +126,7 @@ class ReadingsQueries:
 
     def _rows(self, query: Query) -> list[tuple[Any, ...]]:
         with self._reader_lock, store_faults(self.path):
-            return _ask(self._reader, query)
+            return ask(self._reader, query)
 
     def _key(self, device: str) -> int:
         found = self._rows(DEVICE.select(DEVICE.c.device).where(DEVICE.c.name == device))
@@ -140,9 +135,10 @@ class ReadingsQueries:
         key: int = found[0][0]
         return key
 
-    def _next_unanchored(self, device: int) -> int:
+    def _position(self, device: str) -> Position:
+        key = self._key(device)
         with self._reader_lock, store_faults(self.path):
-            return find_next_unanchored(self._reader, device)
+            return find_position(self._reader, key)
 
     def _readings(self, device: str, query: Query) -> list[StoredReading]:
         try:

@@ -64,8 +64,12 @@ class BatchRecord:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What one round of retention removed, and the bytes that the database still uses."""
+    """What retention removed, and the bytes that the database still uses.
+
+    `transactions` are settled ones that anchored no standing batch.
+    """
 
     batches: int
     readings: int
+    transactions: int
     bytes_used: int

@@ -16,15 +16,17 @@ from typing import NoReturn, Self
 from gateway.clock import Clock
 from gateway.errors import Rejected, RejectReason, StoreError
 from gateway.model.observation import Observation
-from gateway.pipeline.batch import Batch
+from gateway.pipeline.batch import Backlog, Batch
 from gateway.ports import StoreDone
 from gateway.readings import bookkeeping
 from gateway.readings.commit_queue import CommitQueue
 from gateway.readings.faults import store_faults
 from gateway.readings.owner_lock import OwnerLock
-from gateway.readings.queries import ReadingsQueries, find_next_sequence
+from gateway.readings.progress import BacklogBook, Position, find_positions
+from gateway.readings.queries import ReadingsQueries
 from gateway.readings.records import DeviceRecord, OutboxEntry, Pruned, SettlementStatus
-from gateway.readings.schema import closed_on_error, open_reader, open_writer
+from gateway.readings.retention import Limits, prune_chunk
+from gateway.readings.schema import close_clean, closed_on_error, open_reader, open_writer
 from gateway.readings.sealing import SECRET_BYTES, DeviceSealer, compute_device_id
 
 __all__ = ["OutboxEntry", "ReadingsStore"]
@@ -32,7 +34,6 @@ __all__ = ["OutboxEntry", "ReadingsStore"]
 CLOCK_STATUS_MS = 1_000  # the kernel is asked this often whether its clock is synchronised
 RETENTION_MS = 7 * 24 * 3_600_000  # a week of readings to look back on
 RETENTION_BYTES_MAX = 2 * 1024**3  # leaves most of the smallest usual card, 16 GB
-PRUNE_BATCHES_MAX = 64  # of one round: a full disk's worth must not crowd out new readings
 
 
 class ReadingsStore(ReadingsQueries):
@@ -47,12 +48,17 @@ class ReadingsStore(ReadingsQueries):
         with closed_on_error(writer):
             super().__init__(path, open_reader(path))
         with closed_on_error(writer), closed_on_error(self._reader), store_faults(path):
-            self._sealers = _load_sealers(writer)
+            positions = find_positions(writer)
+            self._sealers = _load_sealers(writer, positions)
+        self._backlogs = BacklogBook()
+        for key, position in positions.items():
+            self._backlogs.put(key, position.backlog)
         self._lock = lock
         self._clock = clock
         self._node_id = node_id
         self._writer = writer
-        self._queue = CommitQueue(writer, path, clock)
+        self._queue = CommitQueue(writer, path, clock, self._backlogs.add)
+        self._is_closed = False
         self._clock_status = clock.status()
         self._clock_status_ms = clock.now_ms()
 
@@ -67,11 +73,18 @@ class ReadingsStore(ReadingsQueries):
             return cls(path, clock, node_id, lock)
 
     def close(self) -> None:
-        """Write and answer what waits, then give the file back."""
-        self._queue.close()
-        self._reader.close()
-        self._writer.close()  # the last connection: it folds the log into the file
-        self._lock.close()
+        """Write and answer what waits, then give the file back; raises `StoreError`."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            self._queue.close()
+            if not self._queue.failed.is_set():
+                close_clean(self._writer, self.path, self._clock.now_ms())
+        finally:
+            self._reader.close()
+            self._writer.close()  # the last connection: it folds the log into the file
+            self._lock.close()
 
     @property
     def failure(self) -> StoreError | None:
@@ -122,14 +135,15 @@ class ReadingsStore(ReadingsQueries):
 
         Raises `StoreError` if the batch does not start right after the device's newest one.
         """
+        key = self._sealers[device].key
         save = partial(
             bookkeeping.save_batch,
-            device=self._sealers[device].key,
+            device=key,
             batch=batch,
             entry=anchor,
             created_ms=self._clock.now_ms(),
         )
-        if not await self._queue.run(save):
+        if await self._queue.run(save, partial(self._note_backlog, key)) is None:
             raise StoreError(
                 f"readings store {self.path}: the batch of {device} from {batch.first} does not "
                 "follow the batch before it"
@@ -152,7 +166,7 @@ class ReadingsStore(ReadingsQueries):
         Their readings are unanchored again. Raises `StoreError` if no such batch is pending.
         """
         job = partial(bookkeeping.mark_batch_failed, transaction_id=transaction_id, height=height)
-        if not await self._queue.run(job):
+        if await self._queue.run(job, self._note_given_back) is None:
             raise self._not_pending(transaction_id)
 
     async def save_transaction(self, entry: OutboxEntry) -> None:
@@ -176,26 +190,42 @@ class ReadingsStore(ReadingsQueries):
         if not await self._queue.run(job):
             raise self._not_pending(transaction_id)
 
+    def backlogs(self) -> dict[str, Backlog]:
+        """Return what waits for a batch, by name, of the devices where something does.
+
+        From memory: cheap enough to ask in every round. For the event loop's thread.
+        """
+        found = ((name, self._backlogs.get(one.key)) for name, one in self._sealers.items())
+        return {name: backlog for name, backlog in found if backlog is not None}
+
     async def prune(
         self,
-        now_ms: int,
+        now_ms: int | None,
         age_max_ms: int = RETENTION_MS,
         bytes_max: int = RETENTION_BYTES_MAX,
     ) -> Pruned:
-        """Drop the oldest readings over the age or the size limit, batch by batch, to a bound.
+        """Drop the oldest batches with their readings until nothing more is over the limits.
 
-        Only readings whose anchor is final go; batches themselves stay. Call it again while it
-        drops something, and only with a clock that can be trusted.
+        Only what is final or failed for good goes, in chunks between which new readings are stored.
+        `now_ms` is a time that can be trusted; without one (None) nothing goes for its age.
         """
-        job = partial(bookkeeping.prune_oldest, cutoff_ms=now_ms - age_max_ms, bytes_max=bytes_max)
-        batches = readings = 0
-        while batches < PRUNE_BATCHES_MAX:
-            dropped = await self._queue.run(job)
-            if dropped is None:
-                break
-            batches += 1
-            readings += dropped
-        return Pruned(batches, readings, await self._queue.run(bookkeeping.compute_bytes_used))
+        limits = Limits(None if now_ms is None else now_ms - age_max_ms, bytes_max)
+        batches = readings = transactions = 0
+        while True:
+            chunk = await self._queue.run(partial(prune_chunk, limits=limits))
+            batches += chunk.batches
+            readings += chunk.readings
+            transactions += chunk.transactions
+            if not chunk.batches and not chunk.transactions:
+                return Pruned(batches, readings, transactions, chunk.bytes_used)
+
+    def _note_backlog(self, device: int, backlog: Backlog | None) -> None:
+        if backlog is not None:
+            self._backlogs.put(device, backlog)
+
+    def _note_given_back(self, given_back: tuple[int, Backlog] | None) -> None:
+        if given_back is not None:
+            self._backlogs.put(*given_back)
 
     def _add_device(self, name: str, profile_hash: bytes) -> DeviceSealer:
         secret = secrets.token_bytes(SECRET_BYTES)
@@ -230,11 +260,13 @@ def _refuse(refused: Rejected, done: StoreDone) -> None:
     asyncio.get_running_loop().call_soon(done, refused)
 
 
-def _load_sealers(connection: sqlite3.Connection) -> dict[str, DeviceSealer]:
+def _load_sealers(
+    connection: sqlite3.Connection, positions: dict[int, Position]
+) -> dict[str, DeviceSealer]:
     sealers = {}
     columns = "SELECT device, name, secret, device_id, profile_hash FROM device"
     for key, name, secret, device_id, profile_hash in connection.execute(columns).fetchall():
         sealer = DeviceSealer(key, name, secret, device_id, profile_hash)
-        sealer.next_sequence = find_next_sequence(connection, key)
+        sealer.next_sequence = positions[key].next_sequence
         sealers[name] = sealer
     return sealers

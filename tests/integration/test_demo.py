@@ -1,7 +1,9 @@
 """The demonstration as a person runs it: a bill, a receipt that holds and one that does not."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,38 +15,45 @@ from gateway.settings import Home
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def run_demo(folder) -> subprocess.CompletedProcess[str]:
-    arguments = ("-m", "gateway.cli.main", "demo", "--once", "--home", str(folder))
-    return subprocess.run(
-        (sys.executable, *arguments), capture_output=True, text=True, timeout=140, check=False
-    )
+class Demo:
+    """A finished run in a session of its own: what it printed, and the processes it left behind."""
 
-
-def find_processes(folder) -> list[str]:
-    """The processes that have something to do with a folder."""
-    found = []
-    for process in psutil.process_iter():
+    def __init__(self, folder: Path) -> None:
+        arguments = ("-m", "gateway.cli.main", "demo", "--once", "--home", str(folder))
+        process = subprocess.Popen(
+            (sys.executable, *arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         try:
-            line = " ".join(process.cmdline())
-        except psutil.Error:
-            continue
-        if str(folder) in line:
-            found.append(line)
-    return found
+            self.out, self.err = process.communicate(timeout=140)
+        finally:
+            process.kill()
+        self.code = process.returncode
+        self.left = [one for one in psutil.process_iter() if is_in_session(one.pid, process.pid)]
+
+
+def is_in_session(pid: int, session: int) -> bool:
+    try:
+        return os.getsid(pid) == session
+    except ProcessLookupError:
+        return False
 
 
 def test_the_demonstration_bills_proves_and_cleans_up_and_can_be_run_again(tmp_path):
     folder = tmp_path / "demo"
     for run in ("first", "second"):
-        ended = run_demo(folder)
+        demo = Demo(folder)
 
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        assert ended.stderr == ""
+        assert demo.code == 0, demo.out + demo.err
+        assert demo.err == ""
         position = -1
         for words in ("The bill, computed by the contract", "\nVALID ", "\nNOT VALID "):
-            assert ended.stdout.find(words, position + 1) > position, f"{run}: {words}"
-            position = ended.stdout.find(words, position + 1)
-        assert find_processes(folder) == []
+            assert demo.out.find(words, position + 1) > position, f"{run}: {words}"
+            position = demo.out.find(words, position + 1)
+        assert demo.left == []
     assert (folder / "receipt.json").is_file()
     assert "Traceback" not in (folder / "demo.log").read_text()
 
@@ -52,9 +61,9 @@ def test_the_demonstration_bills_proves_and_cleans_up_and_can_be_run_again(tmp_p
 def test_the_home_of_a_real_node_is_refused(tmp_path):
     home = Home(tmp_path / "home")
     initialise(home, "real", SystemClock())
-    ended = run_demo(home.path)
+    demo = Demo(home.path)
 
-    assert ended.returncode == 1
-    assert ended.stderr == (
+    assert demo.code == 1
+    assert demo.err == (
         f"smartshare: {home.path} is the home of a real node; give the demonstration another folder\n"
     )

@@ -1,5 +1,6 @@
 """Requests and responses between processes, through the real broker and paho-mqtt."""
 
+import queue
 import threading
 import time
 
@@ -7,13 +8,14 @@ import msgspec
 import pytest
 
 from gateway.errors import MessagingError
-from gateway.messaging.client import MqttLogin, RpcClient
+from gateway.messaging.client import MqttConnection, MqttLogin, RpcClient
 from gateway.messaging.server import RpcServer
 from ledger.errors import StorageError
 
 pytestmark = pytest.mark.integration
 
 WAIT_S = 10.0
+BLOCK = "ss/v1/gw1/ledger/block"
 
 
 def login(broker, user="service", client_id="ledger"):
@@ -23,6 +25,28 @@ def login(broker, user="service", client_id="ledger"):
 def client(broker, user="service", password=None):
     password = f"{user}-pw" if password is None else password
     return RpcClient("127.0.0.1", broker.port, user, password, "gw1", "cli")
+
+
+def hear(broker, topic_filter):
+    """Return a list that fills with what the broker itself hears."""
+    heard: list[bytes] = []
+    broker.run(
+        lambda: broker.broker.add_listener(topic_filter, lambda _topic, one: heard.append(one))
+    )
+    return heard
+
+
+def publish_many(server):
+    for number in range(500):
+        server.publish_newest(BLOCK, b"%d" % number)
+
+
+def until(is_so):
+    """Wait for something that happens in another thread."""
+    deadline = time.monotonic() + WAIT_S
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
 
 
 def refuse(request):
@@ -124,7 +148,9 @@ def test_a_user_without_the_right_is_told_so(broker, server):
         rpc.call("ledger", "echo", {})
 
 
-@pytest.mark.parametrize("payload", [b"", b"[1]", b"\xff", b'{"transaction": "\xff"}', b"{}", b'{"transaction": 7}']
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"[1]", b"\xff", b'{"transaction": "\xff"}', b"{}", b'{"transaction": 7}'],
 )
 def test_a_malformed_request_is_answered_with_an_error(paho, server, calls, payload):
     peer = paho("service")
@@ -192,7 +218,6 @@ def test_a_server_whose_thread_died_is_not_alive(broker, caplog):
         raise ZeroDivisionError
 
     server = RpcServer(login(broker), "ledger", {}, on_connect=fail)
-    assert server.is_alive
     server.start()
     assert entered.wait(WAIT_S)
     server.stop()
@@ -202,27 +227,66 @@ def test_a_server_whose_thread_died_is_not_alive(broker, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_the_newest_value_is_retained(paho, server):
-    server.publish_newest("ss/v1/gw1/ledger/block", b"6")
-    server.publish_newest("ss/v1/gw1/ledger/block", b"7")
-
-    peer = paho("service")
-    peer.subscribe("ss/v1/gw1/ledger/block", 1)
-    while peer.next().payload != b"7":
-        pass
-
-
-def test_only_the_newest_value_waits_for_the_broker_and_each_broker_gets_it(start_broker):
-    brokers = [start_broker()]
-    brokers[0].stop()
+def test_what_waits_for_the_broker_is_bounded(start_broker):
+    broker = start_broker()
+    heard = hear(broker, "ss/v1/gw1/x")
     connected = threading.Semaphore(0)
-    server = RpcServer(login(brokers[0]), "ledger", {}, on_connect=connected.release)
-    for number in range(500):
-        server.publish_newest("ss/v1/gw1/ledger/block", b"%d" % number)
-    heard: list[list[bytes]] = []
+    connection = MqttConnection(login(broker), lambda _topic, _payload: None)
+    for number in range(1_000):
+        assert not connection.publish("ss/v1/gw1/x", b"%d" % number)
+    connection.keep_open(connected.release)
+    assert connected.acquire(timeout=WAIT_S)
 
-    for _ in range(2):
-        again = start_broker(port=brokers[0].port, listen_first=True)
+    until(lambda: connection.publish("ss/v1/gw1/x", b"last"))
+    until(lambda: heard[-1:] == [b"last"])
+    connection.close()
+
+    assert heard == [*(b"%d" % number for number in range(100)), b"last"]
+
+
+def test_only_the_newest_value_waits_for_a_broker(start_broker, caplog):
+    caplog.set_level("INFO")
+    broker = start_broker()
+    heard = hear(broker, BLOCK)
+    connected = threading.Semaphore(0)
+    server = RpcServer(login(broker), "ledger", {}, on_connect=connected.release)
+
+    publish_many(server)
+    server.start()
+    assert connected.acquire(timeout=WAIT_S)
+    server.publish_newest(BLOCK, b"next")
+    until(lambda: heard[-1:] == [b"next"])
+    assert heard == [b"499", b"next"]
+
+    broker.stop()
+    until(lambda: "connection to the broker was lost" in caplog.text)
+    publish_many(server)
+    again = start_broker(port=broker.port)
+    assert connected.acquire(timeout=WAIT_S)
+    heard = hear(again, BLOCK)
+    until(lambda: heard)
+    server.publish_newest(BLOCK, b"next")
+    until(lambda: heard[-1:] == [b"next"])
+    server.stop()
+
+    assert heard == [b"499", b"next"]
+
+
+def test_a_new_broker_is_told_the_newest_value_again(start_broker):
+    broker = start_broker()
+    connected = threading.Semaphore(0)
+    server = RpcServer(login(broker), "ledger", {}, on_connect=connected.release)
+    server.start()
+    assert connected.acquire(timeout=WAIT_S)
+    heard = hear(broker, BLOCK)
+    server.publish_newest(BLOCK, b"7")
+    until(lambda: heard == [b"7"])
+
+    broker.stop()
+    again = start_broker(port=broker.port)
+    heard = hear(again, BLOCK)
+    until(lambda: heard == [b"7"])
+    server.stop()
 
 
 def test_the_server_comes_back_after_the_broker_did(start_broker):

@@ -30,19 +30,18 @@ def test_readings_are_taken_while_a_process_is_away(node, service, words):
     node.publish(name, password, 1)
     until(lambda: anchored(node, name) == [1])
 
-    node.node.processes[service].stop()
-    node.publish(name, password, 2, 3)
-    if service == "agent":  # the ledger's absence is what `status` itself says first
-        status = until(lambda: (s := node.run("status")).code == 1 and s)
-        assert words in status.out
-    else:
-        status = node.run("status")
-        assert (status.code, "is `smartshare ledger` running?" in status.line) == (1, True)
-    doctor = {one["check"]: one["problem"] for one in node.run("doctor", "--json").data}
-    assert doctor["SmartAgent" if service == "agent" else "gateway and ledger"]
-    node.publish(name, password, 4)
+    with node.without(service):
+        node.publish(name, password, 2, 3)
+        if service == "agent":
+            status = until(lambda: (s := node.run("status")).code == 1 and s)
+            assert words in status.out
+        else:  # `status` itself asks the ledger
+            status = node.run("status")
+            assert (status.code, "is `smartshare ledger` running?" in status.line) == (1, True)
+        doctor = {one["check"]: one["problem"] for one in node.run("doctor", "--json").data}
+        assert doctor["SmartAgent" if service == "agent" else "gateway and ledger"]
+        node.publish(name, password, 4)
 
-    node.node.start(service)
     until(lambda: anchored(node, name) == [1, 2, 3, 4])
     until(lambda: node.run("status").code == 0)
 

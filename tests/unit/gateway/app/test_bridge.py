@@ -54,5 +54,6 @@ async def test_an_unknown_request_is_told_what_there_is():
         b'{"a":' * 100_000,
     ],
 )
-async def test_what_names_no_transaction_is_not_answered(payload):
+async def test_what_names_no_transaction_is_not_answered(payload, caplog):
     assert await ask("health", payload) == []
+    assert not caplog.records, "the event loop logs what escapes from a listener"

@@ -113,9 +113,10 @@ async def test_an_answer_that_is_none_is_one_line(fields, words):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("noise", [b"", b"[]", b"\xff", b'{"transaction": "\xff"}', b"{}", b'{"a":' * 100_000]
+@pytest.mark.parametrize(
+    "noise", [b"", b"[]", b"\xff", b'{"transaction": "\xff"}', b"{}", b'{"a":' * 100_000]
 )
-async def test_noise_on_the_response_topic_is_passed_over(noise):
+async def test_noise_on_the_response_topic_is_passed_over(noise, caplog):
     broker = make_broker()
     ledger, link = Ledger(broker), LedgerLink(broker, GATEWAY)
     ask = asyncio.create_task(link.call("account", {}, AccountReply))
@@ -124,6 +125,7 @@ async def test_noise_on_the_response_topic_is_passed_over(noise):
     ledger.answer(reply(number, balance=7, nonce=1, pending_nonce=2))
 
     assert await ask == ACCOUNT
+    assert not caplog.records, "the event loop logs what escapes from a listener"
 
 
 async def test_an_answer_with_text_that_is_no_utf8_is_one_line():

@@ -7,7 +7,6 @@ import pytest
 from gateway.errors import MessagingError
 from gateway.messaging.client import MqttLogin, RpcClient, parse_object
 
-
 NO_OBJECTS = [
     b"",
     b"[]",

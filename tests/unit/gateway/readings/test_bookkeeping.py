@@ -1,3 +1,5 @@
+import asyncio
+import random
 from collections.abc import Callable
 
 import pytest
@@ -42,6 +44,59 @@ async def test_the_backlog_is_what_no_batch_holds(store: ReadingsStore, clock: M
     await store.save_batch("meter", next_batch(store, "meter", 3), anchor(1))
     assert store.backlog("meter") == Backlog(2, clock.time_ms)
     assert store.unanchored("meter", 10) == second
+
+
+async def test_all_backlogs_are_known_without_asking_the_database(
+    open_store: OpenStore, any_clock: ManualClock, store: ReadingsStore
+):
+    store.close()
+    store = open_store(any_clock)
+    names = [f"meter-{number}" for number in range(4)]
+    for name in names:
+        store.register_device(name, PROFILE)
+    dice = random.Random(11)
+    pending: dict[str, list[int]] = {name: [] for name in names}
+    for number in range(1, 150):
+        any_clock.time_ms += 10
+        name = dice.choice(names)
+        match dice.choice(["store", "store", "batch", "settle", "restart"]):
+            case "store":
+                await store_run(store, name, dice.randint(1, 5))
+            case "batch" if store.backlog(name).count:
+                count = dice.randint(1, store.backlog(name).count)
+                await store.save_batch(name, next_batch(store, name, count), anchor(number))
+                pending[name].append(number)
+            case "settle" if pending[name]:
+                transaction_id = anchor(pending[name].pop(0)).transaction_id
+                if dice.random() < 0.5:
+                    await store.mark_batch_final(transaction_id, 1, b"")
+                else:
+                    await store.mark_batch_failed(transaction_id, 1)
+                    pending[name].clear()
+            case "restart":
+                store.close()
+                store = open_store(any_clock)
+            case _:
+                pass  # nothing waits for that yet
+        found = {name: store.backlog(name) for name in names}
+        assert store.backlogs() == {name: one for name, one in found.items() if one.count}
+        assert store.pending_count() == len(store.pending_transactions())
+        assert store.pending_count() == sum(map(len, pending.values()))
+
+
+async def test_a_backlog_is_right_after_its_saver_gave_up(store: ReadingsStore):
+    await store_run(store, "meter", 3)
+    saving = asyncio.ensure_future(
+        store.save_batch("meter", next_batch(store, "meter", 3), anchor(1))
+    )
+    await asyncio.sleep(0)
+    saving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await saving
+    await store.save_transaction(anchor(2))  # is written after it
+
+    assert store.newest_batch("meter") is not None
+    assert store.backlogs() == {}
 
 
 async def test_a_batch_is_kept_with_its_anchor(store: ReadingsStore):
@@ -151,17 +206,17 @@ async def test_retention_drops_only_what_is_final_and_old(store: ReadingsStore, 
     clock.time_ms += 30 * RETENTION_MS
     assert (await store.prune(clock.time_ms)).readings == 10
     assert [one.reading.sequence for one in store.last("meter", 100)] == list(range(21, 41))
-    assert [batch.evidence for batch in store.batches(SettlementStatus.FINAL)] == [b"one", b"two"]
-    assert await store.prune(clock.time_ms) == Pruned(0, 0, (await store.prune(0)).bytes_used)
+    assert [batch.evidence for batch in store.batches(SettlementStatus.FINAL)] == [b"two"]
+    assert await store.prune(clock.time_ms) == Pruned(0, 0, 0, (await store.prune(None)).bytes_used)
 
 
 async def test_retention_by_size_drops_the_oldest_until_it_fits(store: ReadingsStore):
     await save_batches(store, *range(1, 11), count=200)
     for number in range(1, 11):
         await store.mark_batch_final(anchor(number).transaction_id, height=number, evidence=b"")
-    full = (await store.prune(0)).bytes_used
+    full = (await store.prune(None)).bytes_used
 
-    pruned = await store.prune(0, bytes_max=full * 2 // 3)
+    pruned = await store.prune(None, bytes_max=full * 2 // 3)
 
     assert 2 <= pruned.batches <= 5
     assert pruned.readings == pruned.batches * 200

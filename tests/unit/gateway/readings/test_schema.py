@@ -1,16 +1,23 @@
+import asyncio
+import os
+import shutil
 import sqlite3
 import stat
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import StoreError
+from gateway.readings import schema
 from gateway.readings.queries import ReadingsReader
 from gateway.readings.store import ReadingsStore
-from tests.support.readings import PROFILE, ManualClock, store_run
+from tests.support.readings import NODE_ID, PROFILE, ManualClock, store_run
 
 OpenStore = Callable[[ManualClock], ReadingsStore]
+NOBODY = 65534
 
 
 def overwrite_pages(path: Path, first: int, count: int) -> None:
@@ -50,16 +57,25 @@ def test_another_version_is_refused(store: ReadingsStore, open_store: OpenStore,
         ReadingsReader.open(path)
 
 
-async def test_a_damaged_file_is_refused(
-    store: ReadingsStore, open_store: OpenStore, path: Path, clock: ManualClock
+def copy_as_killed(store: ReadingsStore, copy: Path) -> None:
+    """Copy the database of a running store: what a kill at this moment leaves."""
+    store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    shutil.copy(store.path, copy)
+
+
+async def test_a_damaged_file_is_refused_after_an_unclean_end(
+    store: ReadingsStore, path: Path, clock: ManualClock
 ):
     store.register_device("meter", PROFILE)
     await store_run(store, "meter", 1000)
-    store.close()
-    overwrite_pages(path, first=4, count=4)
+    killed = path.with_name("killed.db")
+    copy_as_killed(store, killed)
+    ReadingsStore.open(killed, clock, NODE_ID).close()
+    copy_as_killed(store, killed)
+    overwrite_pages(killed, first=4, count=4)
 
     with pytest.raises(StoreError, match="the file is damaged"):
-        open_store(clock)
+        ReadingsStore.open(killed, clock, NODE_ID)
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(
@@ -102,3 +118,103 @@ async def test_a_reader_sees_what_is_stored_and_cannot_write(store: ReadingsStor
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         reader._reader.execute("DELETE FROM reading")
     reader.close()
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The databases whose whole file was checked."""
+    checked: list[Path] = []
+    monkeypatch.setattr(schema, "_check_integrity", lambda _, path: checked.append(path))
+    return checked
+
+
+def test_the_whole_file_is_checked_after_an_unclean_end_only(
+    store: ReadingsStore, open_store: OpenStore, clock: ManualClock, path: Path, checks: list[Path]
+):
+    killed = path.with_name("killed.db")
+    copy_as_killed(store, killed)
+    store.close()
+    for _ in range(2):
+        open_store(clock).close()
+    assert checks == []
+
+    for _ in range(2):
+        ReadingsStore.open(killed, clock, NODE_ID).close()
+    assert checks == [killed]
+
+
+async def test_a_store_that_failed_is_checked_at_its_next_opening(
+    store: ReadingsStore, open_store: OpenStore, clock: ManualClock, checks: list[Path]
+):
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: None)
+    with pytest.raises(StoreError, match="internal error"):
+        await store._queue.run(lambda connection: 1 // 0)
+    store.close()
+    open_store(clock)
+
+    assert checks == [store.path]
+
+
+async def test_a_reader_opens_what_a_stopped_gateway_left(store: ReadingsStore, path: Path):
+    store.register_device("meter", PROFILE)
+    stored = await store_run(store, "meter", 5)
+    store.close()
+    assert not list(path.parent.glob("*-*"))  # the log is folded in
+
+    reader = ReadingsReader.open(path)
+    assert reader.last("meter", 5) == stored
+    reader.close()
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Take the right to write the folder from its owner, and act as an ordinary one: root may all."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, NOBODY, NOBODY)
+    folder.chmod(0o500)
+    if is_root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("file_mode", [0o600, 0o400])
+async def test_a_reader_opens_a_stopped_gateways_file_in_a_folder_nobody_writes(
+    clock: ManualClock, file_mode: int
+):
+    # Not under `tmp_path`, whose parents no other user may enter.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "readings.db"
+        store = ReadingsStore.open(path, clock, NODE_ID)
+        store.register_device("meter", PROFILE)
+        stored = await store_run(store, "meter", 5)
+        store.close()
+        path.chmod(file_mode)
+
+        with read_only(folder):
+            reader = ReadingsReader.open(path)
+            assert reader.last("meter", 5) == stored
+            reader.close()
+
+
+def test_a_reader_does_not_pass_over_a_log_that_it_cannot_use(clock: ManualClock):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = ReadingsStore.open(folder / "readings.db", clock, NODE_ID)
+        store.register_device("meter", PROFILE)  # is in the log alone
+        killed = folder / "killed"
+        killed.mkdir()
+        for end in ("", "-wal"):
+            shutil.copy(folder / f"readings.db{end}", killed / f"readings.db{end}")
+        store.close()
+        folder.chmod(0o755)
+
+        with read_only(killed), pytest.raises(StoreError, match="check the file and its folder"):
+            ReadingsReader.open(killed / "readings.db")

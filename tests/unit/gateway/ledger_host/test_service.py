@@ -1,0 +1,63 @@
+"""The ledger process's watchdog: silent once nobody can reach the node any more."""
+
+import asyncio
+import socket
+import threading
+
+from paho.mqtt.client import Client
+
+from gateway.ledger_host.service import _Service
+from gateway.messaging.service_login import LEDGER, service_password_file
+from gateway.sd_notify import Notifier
+from gateway.settings import Home, Settings
+from tests.support.ledger_lab import Lab
+
+
+async def test_no_pings_after_the_thread_of_mqtt_died(tmp_path, monkeypatch):
+    dies = threading.Event()
+
+    def reconnect(_client):
+        assert dies.wait(30)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Client, "reconnect", reconnect)
+    home = Home(tmp_path)
+    home.secrets.mkdir()
+    service_password_file(home, LEDGER).write_text("secret")
+    node = Lab(tmp_path).open()
+    service = _Service(home, Settings("gw1"), node)
+    stop = asyncio.Event()
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:
+        manager.bind("")
+        address = "@" + manager.getsockname()[1:].decode()
+        notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000"})
+        running = asyncio.create_task(service.run(notifier, stop))
+        try:
+            await next_ping(manager)
+            await next_ping(manager)
+            dies.set()
+            async with asyncio.timeout(10):
+                while await pings_within(manager, 0.2):
+                    pass
+        finally:
+            dies.set()
+            stop.set()
+            await running
+            node.close()
+
+
+async def next_ping(manager: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(10):
+        while await loop.sock_recv(manager, 1000) != b"WATCHDOG=1":
+            pass
+
+
+async def pings_within(manager: socket.socket, wait_s: float) -> bool:
+    try:
+        async with asyncio.timeout(wait_s):
+            await next_ping(manager)
+    except TimeoutError:
+        return False
+    return True
