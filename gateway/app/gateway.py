@@ -170,7 +170,7 @@ class _Gateway:
             readings_per_second=self._readings_per_second,
             rejected=self._publisher.rejected + counters.rejected,
             anchored=self._anchoring.anchored,
-            pending_transactions=len(self._store.pending_transactions()),
+            pending_transactions=self._store.pending_count(),
             connections=counters.connections,
             devices=self._publisher.availability,
             problems=tuple(

@@ -55,6 +55,12 @@ def _find_batch(reader: ReadingsReader, device: str, sequence: int | None) -> Ba
             f"no receipt for reading {sequence} of {device}: the newest one is {stands}"
         )
     record = reader.batch_containing(device, sequence)
+    newest = reader.newest_batch(device)
+    if record is None and newest is not None and sequence < newest.first:
+        raise SettingsError(
+            f"no receipt for reading {sequence} of {device}: it was pruned; receipts are made within "
+            "a week"
+        )
     if record is None or record.status is not SettlementStatus.FINAL:
         raise SettingsError(
             f"no receipt for reading {sequence} of {device}: it is not final on the chain yet; "

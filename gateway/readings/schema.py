@@ -137,7 +137,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
         # Without the log's files SQLite wants to create them. Where nobody may, and no log is left
         # to read, the file alone is the whole database and stays as it is.
         is_refused = error.sqlite_errorcode & PRIMARY_CODE in _MAY_NOT_CREATE
-        if not is_refused:
+        if not is_refused or path.with_name(path.name + "-wal").exists():
             raise describe_failure(path, error) from error
     except sqlite3.Error as error:
         raise describe_failure(path, error) from error

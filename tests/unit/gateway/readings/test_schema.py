@@ -1,4 +1,3 @@
-import asyncio
 import os
 import shutil
 import sqlite3
@@ -146,9 +145,12 @@ def test_the_whole_file_is_checked_after_an_unclean_end_only(
 async def test_a_store_that_failed_is_checked_at_its_next_opening(
     store: ReadingsStore, open_store: OpenStore, clock: ManualClock, checks: list[Path]
 ):
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: None)
-    with pytest.raises(StoreError, match="internal error"):
-        await store._queue.run(lambda connection: 1 // 0)
+    def lose_the_disk(connection: sqlite3.Connection) -> None:
+        connection.execute("ROLLBACK")  # SQLite's own answer to an I/O error
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(StoreError, match="disk I/O error"):
+        await store._queue.run(lose_the_disk)
     store.close()
     open_store(clock)
 
