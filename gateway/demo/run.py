@@ -98,7 +98,8 @@ def _prove(home: Home, output: Path, sequence: int, console: Console) -> bool:
     is_valid = _verify(receipt, genesis) == 0
     position = text.index(b'"reading"') + 30
     forged = output / "receipt-forged.json"
-    write_atomic(forged, text[:position] + bytes([text[position] ^ 1]) + text[position + 1 :])
+    digit = b"1" if text[position : position + 1] == b"0" else b"0"
+    write_atomic(forged, text[:position] + digit + text[position + 1 :])
     console.print("\n[bold]The same receipt with one byte changed[/bold]")
     console.print(f"[dim]$ smartshare verify {forged} --genesis {genesis}[/dim]", soft_wrap=True)
     is_forgery_refused = _verify(forged, genesis) == 1
