@@ -17,10 +17,10 @@ from collections.abc import Mapping
 
 CONTRACT_FILE = "contract.lua"
 _MARKER = "-- file: "
-_MARKER_LINE = re.compile(rf"^{_MARKER}(\S+)$")
+_MARKER_LINE = re.compile(rf"^{_MARKER}([!-~]{{1,80}})$", re.MULTILINE)
 # Lines between a marker and the first line of the file.
 _MODULE_OPENING = "modules.{name} = (function()"
-_POSITION = re.compile(r"\b(?:contract:|line )([0-9]{1,6}):")
+_POSITION = re.compile(r"\b(?:contract:|line )([0-9]{1,6}):", re.ASCII)
 
 
 def bundle(contract_source: str, modules: Mapping[str, str]) -> str:
@@ -40,14 +40,16 @@ def describe_positions(message: str, source: str) -> str:
 
     Only the first is Lua's own; a contract's text may hold any number of look-alikes.
     """
-    lines = source.split("\n")
-    return _POSITION.sub(lambda match: f"{_locate(lines, int(match[1]))}:", message, count=1)
+    return _POSITION.sub(lambda match: f"{_locate(source, int(match[1]))}:", message, count=1)
 
 
-def _locate(lines: list[str], line: int) -> str:
-    for above in range(min(line, len(lines)) - 1, -1, -1):
-        if marker := _MARKER_LINE.match(lines[above]):
-            # A module's first line follows its opening line.
-            extra = 0 if marker[1] == CONTRACT_FILE else 1
-            return f"{marker[1]}:{line - above - 1 - extra}"
-    return f"{CONTRACT_FILE}:{line}"
+def _locate(source: str, line: int) -> str:
+    above = "\n".join(source.split("\n", line)[:line])
+    markers = list(_MARKER_LINE.finditer(above))
+    if not markers:
+        return f"{CONTRACT_FILE}:{line}"
+    name = markers[-1][1]
+    marker_line = above.count("\n", 0, markers[-1].start()) + 1
+    # A module's first line follows its opening line.
+    extra = 0 if name == CONTRACT_FILE else 1
+    return f"{name}:{line - marker_line - extra}"

@@ -12,14 +12,22 @@ from typing import Self
 from edge_contracts.bundle import describe_positions
 from edge_contracts.errors import ContractError, ValueFormatError
 from edge_contracts.host_desk import HostDesk
-from edge_contracts.manifest import Method
-from edge_contracts.messages import OPERATIONS, CallEnded, HostReply, HostRequest, RunCall
-from edge_contracts.metering import CALL_BASE_GAS, compute_base_gas
-from edge_contracts.program import Program, ProgramCache
+from edge_contracts.manifest import Manifest, Method
+from edge_contracts.messages import (
+    ERROR_LENGTH_MAX,
+    OPERATIONS,
+    CallEnded,
+    HostReply,
+    HostRequest,
+    RunCall,
+)
+from edge_contracts.metering import compute_entry_gas
+from edge_contracts.program import Program, ProgramCache, compute_words_gas
 from edge_contracts.value_types import conform
 from edge_contracts.values import Value, decode_value, encode_value
 from edge_contracts.worker_process import WorkerProcess
 from ledger.errors import ExecutorError
+from ledger.params import CONTRACT_OUTPUT_BYTES_MAX, DEPLOY_CHECK_GAS
 from ledger.ports import (
     Clock,
     ContractCall,
@@ -30,7 +38,7 @@ from ledger.ports import (
 )
 
 INIT_METHOD = "init"
-CHECK_GAS = 1_000_000  # running a chunk only makes tables and functions
+CHECK_GAS = DEPLOY_CHECK_GAS  # running a chunk only makes tables and functions
 _EMPTY_MAP = encode_value({})
 
 
@@ -66,10 +74,10 @@ class WorkerExecutor:
         try:
             program = self._programs.get(code)
         except ContractError as error:
-            return str(error)
+            return _to_line(str(error))
         ended = self._worker.run(_build_check(program), _refuse_all)
         if ended.status != "ok":
-            return describe_positions(ended.error, code.source) or ended.status
+            return _to_line(describe_positions(ended.error, code.source)) or ended.status
         offered = _decode_result(ended)
         for name in program.manifest.methods:
             if not isinstance(offered, list) or name not in offered:
@@ -78,25 +86,36 @@ class WorkerExecutor:
 
     def execute(self, call: ContractCall, host: ContractHost) -> ExecutionResult:
         """Run one call. Raises `ledger.errors.ExecutorError` when the worker, not the code, failed."""
-        try:
-            program = self._programs.get(call.code)
-            method = _find_method(call, program)
-            args = _decode_args(call.args, method)
-        except ContractError as error:
-            return _abort(str(error), min(CALL_BASE_GAS, call.gas_limit))
-        if method is None:
-            return ExecutionResult(ExecutionStatus.OK, 0, encode_value(None))
-        base_gas = compute_base_gas(len(call.code.source), len(args))
+        base_gas = self._compute_base_gas(call)
         if base_gas > call.gas_limit:
             return ExecutionResult(ExecutionStatus.OUT_OF_GAS, call.gas_limit)
+        try:
+            program = self._programs.get(call.code)
+            method = _find_method(call, program.manifest)
+            args = _decode_args(call.args, method)
+        except ContractError as error:
+            return _abort(str(error), base_gas)
+        if method is None:
+            return ExecutionResult(ExecutionStatus.OK, base_gas, encode_value(None))
         desk = HostDesk(host, program.manifest, is_query=method.query)
         ended = self._worker.run(_build_run(call, program, args, base_gas), desk.serve)
-        return _conclude(ended, call, method)
+        return _conclude(ended, call, method, desk.event_bytes)
+
+    def _compute_base_gas(self, call: ContractCall) -> int:
+        """Return what a call costs before its first instruction, or more than it can pay."""
+        code = call.code
+        source_bytes = len(code.source.encode(errors="replace"))
+        manifest_bytes = len(code.manifest.encode(errors="replace"))
+        entry_gas = compute_entry_gas(source_bytes, manifest_bytes, len(call.args))
+        if entry_gas > call.gas_limit:
+            return entry_gas
+        program = self._programs.find(code)
+        return entry_gas + (compute_words_gas(code) if program is None else program.words_gas)
 
 
-def _find_method(call: ContractCall, program: Program) -> Method | None:
+def _find_method(call: ContractCall, manifest: Manifest) -> Method | None:
     """Return what is called, or None for a deployment that needs no `init`."""
-    method = program.manifest.methods.get(call.method)
+    method = manifest.methods.get(call.method)
     if method is None:
         if call.method == INIT_METHOD:
             return None
@@ -158,11 +177,13 @@ def _refuse_all(_request: HostRequest) -> HostReply:
     return HostReply(refused="a contract asks the chain inside its methods, not while it loads")
 
 
-def _conclude(ended: CallEnded, call: ContractCall, method: Method) -> ExecutionResult:
+def _conclude(
+    ended: CallEnded, call: ContractCall, method: Method, event_bytes: int
+) -> ExecutionResult:
     gas_used = min(max(ended.gas_used, 0), call.gas_limit)
     match ended.status:
         case "ok":
-            return _conclude_ok(ended, gas_used, method)
+            return _conclude_ok(ended, gas_used, method, event_bytes)
         case "aborted":
             return _abort(describe_positions(ended.error, call.code.source), gas_used)
         case "out-of-gas":
@@ -173,12 +194,17 @@ def _conclude(ended: CallEnded, call: ContractCall, method: Method) -> Execution
             raise ExecutorError(f"contract worker answered with status {ended.status[:20]!a}")
 
 
-def _conclude_ok(ended: CallEnded, gas_used: int, method: Method) -> ExecutionResult:
+def _conclude_ok(
+    ended: CallEnded, gas_used: int, method: Method, event_bytes: int
+) -> ExecutionResult:
     value = _decode_result(ended)
     try:
         result = encode_value(conform(value, method.returns, f"result of {method.name}"))
     except ValueFormatError as error:
         return _abort(str(error), gas_used)
+    if len(result) + event_bytes > CONTRACT_OUTPUT_BYTES_MAX:
+        limit = f"result and events have more than {CONTRACT_OUTPUT_BYTES_MAX} bytes together"
+        return _abort(limit, gas_used)
     return ExecutionResult(ExecutionStatus.OK, gas_used, result)
 
 
@@ -190,4 +216,8 @@ def _decode_result(ended: CallEnded) -> Value:
 
 
 def _abort(reason: str, gas_used: int) -> ExecutionResult:
-    return ExecutionResult(ExecutionStatus.ABORTED, gas_used, error=" ".join(reason.split()))
+    return ExecutionResult(ExecutionStatus.ABORTED, gas_used, error=_to_line(reason))
+
+
+def _to_line(text: str) -> str:
+    return " ".join(text[:ERROR_LENGTH_MAX].split())

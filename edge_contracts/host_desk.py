@@ -9,7 +9,12 @@ from edge_contracts.manifest import Manifest
 from edge_contracts.messages import HostReply, HostRequest
 from edge_contracts.value_types import conform
 from edge_contracts.values import Value, decode_value, encode_value
-from ledger.params import CONTRACT_EVENT_BYTES_MAX, CONTRACT_VALUE_BYTES_MAX
+from ledger.params import (
+    CONTRACT_EVENT_BYTES_MAX,
+    CONTRACT_OUTPUT_BYTES_MAX,
+    CONTRACT_VALUE_BYTES_MAX,
+    PUBLIC_KEY_BYTES,
+)
 from ledger.ports import ContractHost, HostRefusedError
 from ledger.types.reading import Reading
 
@@ -23,6 +28,12 @@ class HostDesk:
         self._host = host
         self._manifest = manifest
         self._is_query = is_query
+        self._event_bytes = 0
+
+    @property
+    def event_bytes(self) -> int:
+        """The sum of the announced events' sizes, as every node stores them."""
+        return self._event_bytes
 
     def serve(self, request: HostRequest) -> HostReply:
         """Return the chain's answer, or its refusal."""
@@ -65,7 +76,14 @@ class HostDesk:
         if fields is None:
             raise HostRefusedError(f"event {name[:48]!a} is not in the manifest")
         value = conform(decode_value(data, CONTRACT_EVENT_BYTES_MAX), fields, f"event {name}")
-        self._host.emit(name, encode_value(value, CONTRACT_EVENT_BYTES_MAX))
+        encoded = encode_value(value, CONTRACT_EVENT_BYTES_MAX)
+        size = PUBLIC_KEY_BYTES + len(key) + len(encoded)  # the contract's address, name, fields
+        if self._event_bytes + size > CONTRACT_OUTPUT_BYTES_MAX:
+            raise HostRefusedError(
+                f"the events of a call have at most {CONTRACT_OUTPUT_BYTES_MAX} bytes in all"
+            )
+        self._host.emit(name, encoded)
+        self._event_bytes += size
 
 
 def describe_reading(reading: Reading) -> Value:

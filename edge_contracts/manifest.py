@@ -15,7 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge_contracts.errors import ManifestError
-from edge_contracts.value_types import NOTHING, Record, ValueType, parse_record, parse_type
+from edge_contracts.value_types import (
+    NOTHING,
+    TYPE_DEPTH_MAX,
+    Record,
+    ValueType,
+    parse_record,
+    parse_type,
+)
 from ledger.params import CONTRACT_MANIFEST_BYTES_MAX
 
 CALLERS = ("any", "owner")
@@ -23,11 +30,22 @@ METHODS_MAX = 64
 EVENTS_MAX = 64
 MODULES_MAX = 8
 DESCRIPTION_LENGTH_MAX = 300
+TOML_DEPTH_MAX = TYPE_DEPTH_MAX + 3  # a type inside methods = { name = { args = { ... } } }
+_DIGITS_MAX = 64  # far more than any number here; Python refuses some thousands, if so configured
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")  # the method names that a transaction may carry
-_VERSION = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}")
+_VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
 _KEYS = ("name", "version", "description", "modules", "methods", "events")
 _METHOD_KEYS = ("args", "returns", "payable", "query", "caller")
+
+# Strings and comments; one that does not end takes the rest.
+_TOML_TEXT = re.compile(
+    r'''"""(?:\\.|[^\\])*?(?:"""+|\Z)|'{3}.*?(?:'{3,}|\Z)'''
+    r"""|"(?:\\.|[^"\\\n])*(?:"|$)|'[^'\n]*(?:'|$)|#[^\n]*""",
+    re.DOTALL | re.MULTILINE,
+)
+_DIGITS = re.compile(rf"[0-9A-Fa-f_]{{{_DIGITS_MAX + 1},}}")
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +92,23 @@ def parse_manifest(text: str) -> Manifest:
 def _load_toml(text: str) -> dict[str, object]:
     if len(text.encode(errors="replace")) > CONTRACT_MANIFEST_BYTES_MAX:
         raise ManifestError(f"manifest: more than {CONTRACT_MANIFEST_BYTES_MAX} bytes")
+    _check_shape(text)
     try:
         return tomllib.loads(text)
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # TOMLDecodeError, and integers beyond int()'s limit
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise ManifestError("manifest: not valid TOML", hint=str(error)) from None
+
+
+def _check_shape(text: str) -> None:
+    """Refuse what the TOML parser's own limits would decide: they differ between nodes."""
+    bare = _TOML_TEXT.sub(" ", text)
+    if _DIGITS.search(bare):
+        raise ManifestError(f"manifest: a number with more than {_DIGITS_MAX} digits")
+    depth = 0
+    for bracket in _BRACKET.findall(bare):
+        depth = depth + 1 if bracket in "[{" else max(depth - 1, 0)
+        if depth > TOML_DEPTH_MAX:
+            raise ManifestError(f"manifest: brackets nested deeper than {TOML_DEPTH_MAX}")
 
 
 def _refuse_unknown_keys(table: Mapping[str, object], known: tuple[str, ...], where: str) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 FRAME_BYTES_MAX = 1024 * 1024  # a bundle of 64 KiB grows when translated; arguments have 64 KiB
 _LENGTH_BYTES = 4
+ERROR_LENGTH_MAX = 500  # characters of a reason; the chain shortens further
 
 OPERATIONS = ("get", "set", "balance", "pay", "emit", "reading", "muldiv")  # of `host`
 TEST_OPERATIONS = ("test",)  # offered to test scripts instead

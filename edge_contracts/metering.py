@@ -8,7 +8,9 @@ happens, so that gas bounds time. These numbers are rules of the chain: they ent
 INSTRUCTIONS_PER_TICK = 100  # how often the count hook fires; below it instructions cost nothing
 
 CALL_BASE_GAS = 2_000  # a fresh Lua state and its fixed environment
-SOURCE_BYTES_PER_GAS = 4  # compiling the contract
+SOURCE_BYTE_GAS = 1  # reading and compiling the contract
+SOURCE_WORD_GAS = 100  # parsing and rewriting one: a node may have forgotten what it translated
+MANIFEST_BYTE_GAS = 10  # parsing it, for the same reason
 ARGS_BYTE_GAS = 1
 
 HOST_GAS = 2_000  # any question to the chain: a round trip between two processes is slow everywhere
@@ -32,12 +34,14 @@ STRING_BYTES_MAX = 16 * 1024  # comparing two strings is one instruction: keep i
 FORMAT_BYTES_MAX = 1_024
 INTEGER_KEY_MAX = 65_536  # integer keys are not hashed with a seed: sparse ones can be made collide
 UNPACK_MAX = 32
+SOURCE_WORDS_MAX = 20_000  # more than 64 KiB of ordinary code has; calling it stays affordable
 PCALL_DEPTH_MAX = 20  # of the some 60 that Lua's C stack has room for
 
 
-def compute_base_gas(source_bytes: int, args_bytes: int) -> int:
-    """Return what a call costs before its first instruction."""
-    return CALL_BASE_GAS + source_bytes // SOURCE_BYTES_PER_GAS + args_bytes * ARGS_BYTE_GAS
+def compute_entry_gas(source_bytes: int, manifest_bytes: int, args_bytes: int) -> int:
+    """Return what a call costs at least, from sizes alone: who cannot pay it costs no work."""
+    code = source_bytes * SOURCE_BYTE_GAS + manifest_bytes * MANIFEST_BYTE_GAS
+    return CALL_BASE_GAS + code + args_bytes * ARGS_BYTE_GAS
 
 
 def compute_value_gas(value: object, encoded_bytes: int) -> int:

@@ -21,7 +21,7 @@ from edge_contracts.errors import ValueFormatError
 from edge_contracts.values import VALUE_BYTES_MAX, VALUE_NODES_MAX, Value
 from ledger.params import CONTRACT_MEMORY_BYTES_MAX, CONTRACT_VALUE_DEPTH_MAX
 
-VM_REVISION = 1  # raised when a rule in Python code changes what a contract computes or pays
+VM_REVISION = 2  # raised when a rule in Python code changes what a contract computes or pays
 # The call is measured and ended at every tick; this cap only stops what happens between two ticks.
 _STATE_BYTES_MAX = 4 * CONTRACT_MEMORY_BYTES_MAX
 _CHUNK_NAME = "=contract"

@@ -56,7 +56,9 @@ def parse_type(raw: object, where: str, depth: int = TYPE_DEPTH_MAX) -> ValueTyp
         case str():
             name = raw.removesuffix("?")
             if name not in NAMES:
-                raise ManifestError(f"{where}: unknown type {raw!a}; use one of {', '.join(NAMES)}")
+                raise ManifestError(
+                    f"{where}: unknown type {raw[:40]!a}; use one of {', '.join(NAMES)}"
+                )
             return Scalar(name, optional=raw.endswith("?"))
         case [item]:
             return ArrayOf(parse_type(item, f"{where}[]", depth - 1))

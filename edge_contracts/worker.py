@@ -11,6 +11,7 @@ from edge_contracts.confinement import confine
 from edge_contracts.errors import ValueFormatError
 from edge_contracts.host_api import HostFunctions
 from edge_contracts.messages import (
+    ERROR_LENGTH_MAX,
     BrokenChannelError,
     CallEnded,
     Channel,
@@ -20,8 +21,6 @@ from edge_contracts.messages import (
 )
 from edge_contracts.sandbox import Run, Sandbox, SandboxCall
 from edge_contracts.values import decode_value, encode_value
-
-ERROR_LENGTH_MAX = 500  # characters; the chain shortens further
 
 
 def main(file_descriptor: int) -> None:

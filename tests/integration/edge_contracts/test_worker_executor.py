@@ -11,6 +11,7 @@ import pytest
 
 from edge_contracts.executor import WorkerExecutor
 from edge_contracts.memory_host import MemoryHost
+from edge_contracts.metering import SOURCE_WORD_GAS
 from edge_contracts.values import decode_value
 from ledger.errors import ExecutorError
 from ledger.ports import ContractCode, ExecutionResult, ExecutionStatus
@@ -145,10 +146,56 @@ def test_a_contract_without_init_is_deployed_without_running(executor):
     assert result.status is ExecutionStatus.OK
 
 
-def test_gas_that_does_not_even_reach_the_base(executor):
-    result = executor.execute(make_call(wrap("return 1"), gas=500), MemoryHost())
+DENSE = "local a = 0 " + "a=-a;" * 3_900 + "return {}"  # close to the most words and signs
 
-    assert (result.status, result.gas_used) == (ExecutionStatus.OUT_OF_GAS, 500)
+
+@pytest.mark.parametrize("method", ["run", "init", "unknown"])
+@pytest.mark.parametrize("gas", [0, 500, 25_000])
+def test_who_cannot_pay_for_the_parsing_gets_none(monkeypatch, method, gas):
+    def translate(_source: str) -> str:
+        raise AssertionError("translated for nothing")
+
+    monkeypatch.setattr("edge_contracts.program.translate", translate)
+    with WorkerExecutor(SystemClock()) as executor:
+        result = executor.execute(make_call(DENSE, method, gas=gas), MemoryHost())
+
+        assert (result.status, result.gas_used) == (ExecutionStatus.OUT_OF_GAS, gas)
+        assert executor.worker_process_id is None
+
+
+@pytest.mark.parametrize("method", ["init", "unknown"])
+def test_a_method_that_is_not_there_costs_what_parsing_costs(executor, method):
+    call = make_call(DENSE, method)
+    costs = {executor.execute(call, MemoryHost()).gas_used for _ in range(2)}  # cached or not
+
+    assert len(costs) == 1
+    assert costs.pop() > SOURCE_WORD_GAS * 19_000
+
+
+def test_result_and_events_are_bounded_together(executor: WorkerExecutor):
+    body = """
+    for i = 1, 15 do host.emit('noted', {value = string.rep('x', 4000)}) end
+    return string.rep('y', args.input)"""
+
+    def call(length: int) -> ExecutionResult:
+        return executor.execute(make_call(wrap(body), args={"input": length}), MemoryHost())
+
+    assert call(4_000).status is ExecutionStatus.OK
+    result = call(6_000)
+    assert result.status is ExecutionStatus.ABORTED
+    assert result.error == "result and events have more than 65536 bytes together"
+
+
+def test_a_reason_is_short_whatever_the_contract_says(executor):
+    assert len(run(executor, "error(string.rep('contract:1: ', 900), 0)").error) <= 500
+    fault = executor.check(ContractCode("return {}", f"{'k' * 9_000} = 1\n{COUNTER_MANIFEST}"))
+    assert len(str(fault)) <= 500
+
+
+def test_a_poisonous_manifest_is_refused(executor):
+    code = ContractCode(COUNTER, "x = " + "1" * 5_000 + COUNTER_MANIFEST)
+
+    assert executor.check(code) == "manifest: a number with more than 64 digits"
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import pytest
+
 from edge_contracts.bundle import bundle, describe_positions
 
 MODULE = "local m = {}\nfunction m.f() end\nreturn m\n"
@@ -25,6 +27,30 @@ def test_positions_are_the_authors_files_and_lines():
 def test_a_contract_without_modules_is_its_own_bundle():
     assert bundle(CONTRACT, {}) == CONTRACT
     assert describe_positions("contract:2: no", CONTRACT) == "contract.lua:2: no"
+
+
+def test_only_the_first_position_is_replaced():
+    message = "contract:2: contract:1: no"
+
+    assert describe_positions(message, CONTRACT) == "contract.lua:2: contract:1: no"
+
+
+@pytest.mark.parametrize(
+    ("text", "described"),
+    [
+        ("contract:\u0662: no", "contract:\u0662: no"),
+        ("contract:1234567: no", "contract:1234567: no"),
+        ("contract:0: no", "contract.lua:0: no"),
+    ],
+)
+def test_other_numbers_are_no_positions(text, described):
+    assert describe_positions(text, CONTRACT) == described
+
+
+def test_a_marker_that_is_no_file_name_is_none():
+    source = f"-- file: {'x' * 81}\n-- file: a b\nreturn 1"
+
+    assert describe_positions("contract:3: no", source) == "contract.lua:3: no"
 
 
 def test_other_text_stays():

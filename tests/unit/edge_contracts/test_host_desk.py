@@ -76,6 +76,18 @@ def test_what_does_not_fit_is_refused(request_, reason):
     assert host == MemoryHost()
 
 
+def test_the_events_of_a_call_are_bounded_together():
+    host = MemoryHost()
+    served = desk(host)
+    event = HostRequest("emit", b"noted", encode_value({"value": "x" * 4_050}))
+
+    refused = [reply.refused for reply in (served.serve(event) for _ in range(17)) if reply.refused]
+
+    assert set(refused) == {"the events of a call have at most 65536 bytes in all"}
+    assert served.event_bytes == len(host.events) * (32 + 5 + len(host.events[0][1]))
+    assert len(host.events) == 15
+
+
 @pytest.mark.parametrize("operation", ["set", "pay", "emit"])
 def test_a_query_changes_nothing(operation):
     reply = desk(MemoryHost(held=9), is_query=True).serve(

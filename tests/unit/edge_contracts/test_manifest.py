@@ -1,3 +1,6 @@
+import contextlib
+from random import Random
+
 import pytest
 
 from edge_contracts.errors import ManifestError
@@ -68,6 +71,15 @@ METHOD = HEAD + "[methods.m]\n"
         (HEAD + "colour = 1\n[methods.m]", "colour: unknown key"),
         (METHOD + "[events]\ne = 5", "events.e: expected a table"),
         (METHOD + '[events.e]\nx = "number"', "events.e.x: unknown type 'number'"),
+        ("x = " + "1" * 5_000 + "\n" + METHOD, "manifest: a number with more than 64 digits"),
+        ("x = 0b" + "1" * 70 + "\n" + METHOD, "manifest: a number with more than 64 digits"),
+        (METHOD.replace("1.0.0", "\u0661.0.0"), "version: expected three numbers"),
+        (METHOD + 'returns = "\U00011f00"', r"methods.m.returns: unknown type '\U00011f00'"),
+        (METHOD + "returns = " + "[" * 400, "manifest: brackets nested deeper than 11"),
+        (METHOD + "returns = " + '["]",' * 20, "manifest: brackets nested deeper than 11"),
+        (METHOD + "returns = " + "[''']]''', ']'," * 20, "manifest: brackets nested deeper"),
+        (METHOD + "returns = " + '["""]""""",# ]\n' * 20, "manifest: brackets nested deeper"),
+        (METHOD + 'returns = """' * 1_000, "manifest: not valid TOML"),
     ],
 )
 def test_a_fault_is_one_line_that_names_the_key(text, message):
@@ -76,6 +88,32 @@ def test_a_fault_is_one_line_that_names_the_key(text, message):
 
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_brackets_and_digits_in_texts_and_comments_do_not_count():
+    text = METHOD.replace("Sells.", "[" * 50 + "9" * 80 + r"\"[") + "# " + "{" * 50 + "\nargs = {}"
+
+    assert parse_manifest(text).description.startswith("[[[")
+
+
+def test_the_deepest_type_fits_into_inline_tables():
+    deepest = "[" * 6 + '"int"' + "]" * 6
+    manifest = parse_manifest(HEAD + f"methods = {{ m = {{ args = {{ a = {deepest} }} }} }}")
+
+    assert [name for name, _ in manifest.methods["m"].args.fields] == ["a"]
+
+
+def test_mutated_manifests_raise_nothing_else():
+    random = Random(5)
+    pieces = ["[", "]", "{", "}", "=", '"', "'", '"""', "\n", "#", "1979-05-27T99:00:00Z", "\\u"]
+    pieces += ["9" * 60, "9" * 5_000, "nan", "0x", "1e999", "\x00", "\u2028", "\ud800", "[[m]]"]
+    for _ in range(3_000):
+        text = list(GOOD)
+        for _ in range(random.randrange(1, 5)):
+            at = random.randrange(len(text))
+            text[at : at + random.randrange(3)] = [random.choice(pieces)]
+        with contextlib.suppress(ManifestError):
+            parse_manifest("".join(text))
 
 
 def test_a_toml_fault_has_a_hint_for_its_author_apart_from_the_message():
