@@ -49,11 +49,3 @@ class PasswordCheck(Protocol):
     def password_hash(self, username: str) -> bytes | None:
         """Return the Argon2id hash string of a user's password, or None for an unknown user."""
         ...
-
-
-class Signer(Protocol):
-    """The SmartAgent as the gateway sees it."""
-
-    async def sign_transaction(self, purpose: str, payload: bytes) -> bytes:
-        """Return the signature over a transaction's canonical payload; raises `AgentError`."""
-        ...

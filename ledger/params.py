@@ -19,7 +19,6 @@ SIGNER_BITMAP_BYTES = 13  # ceil(99 / 8)
 
 SLOT_MS = 3_000  # a genesis may shorten it for a lab network
 HEARTBEAT_MS = 30_000  # longest wait for a block when there is no work: spares SD cards
-FUTURE_BLOCK_MS = 2_000  # a voter holds a block up to this far ahead of its clock
 
 TRANSACTION_BYTES_MAX = (
     120 * 1024
@@ -58,4 +57,3 @@ READING_SALT_BYTES = 16
 COIN_SYMBOL_LENGTH_MAX = 12
 COIN_NAME_LENGTH_MAX = 64
 COIN_DECIMALS_MAX = 18
-DEVICE_LABEL_LENGTH_MAX = 64

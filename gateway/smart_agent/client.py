@@ -4,7 +4,6 @@ Every request may be asked twice with the same outcome, so a connection that the
 it was idle is opened again once.
 """
 
-import asyncio
 import socket
 import threading
 from pathlib import Path
@@ -135,17 +134,6 @@ class AgentClient:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-class AgentSigner:
-    """`gateway.ports.Signer`: transactions, without blocking the event loop."""
-
-    def __init__(self, client: AgentClient) -> None:
-        self._client = client
-
-    async def sign_transaction(self, purpose: str, payload: bytes) -> bytes:
-        """Return the signature over a transaction's canonical payload; raises `AgentError`."""
-        return await asyncio.to_thread(self._client.sign_transaction, purpose, payload)
 
 
 class AgentVoteSigner:

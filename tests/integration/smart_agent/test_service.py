@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import AgentError
-from gateway.smart_agent.client import AgentClient, AgentSigner, AgentVoteSigner
+from gateway.smart_agent.client import AgentClient, AgentVoteSigner
 from gateway.smart_agent.provision import create_agent
 from gateway.smart_agent.sealed_key import KdfLimits, open_sealed_key
 from gateway.smart_agent.unlock import find_unlock, load_unlock
@@ -35,7 +35,7 @@ async def test_gateway_and_ledger_get_their_signatures(agent):
     assert keys == agent.client.describe()
 
     payload = register_device(keys.metering)
-    signature = await AgentSigner(agent.client).sign_transaction("metering", payload)
+    signature = agent.client.sign_transaction("metering", payload)
     assert ed25519.verify_strict(keys.metering, transaction_message(payload), signature)
 
     signer = AgentVoteSigner(AgentClient(agent.socket_path))
@@ -64,11 +64,11 @@ def test_keys_chain_and_guard_survive_a_restart_under_an_open_client(home, start
 
 async def test_many_threads_share_one_client(agent):
     keys = agent.client.bind(CHAIN)
-    signer, payload = AgentSigner(agent.client), register_device(keys.metering)
+    sign, payload = agent.client.sign_transaction, register_device(keys.metering)
 
     async with asyncio.TaskGroup() as tasks:
         asked = [
-            tasks.create_task(signer.sign_transaction("metering", payload)) for _ in range(200)
+            tasks.create_task(asyncio.to_thread(sign, "metering", payload)) for _ in range(200)
         ]
 
     assert len({task.result() for task in asked}) == 1
