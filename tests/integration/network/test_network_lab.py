@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+
 from tests.support.network_lab import Link, NetworkLab, network_lab
 
 pytestmark = pytest.mark.integration
