@@ -11,7 +11,7 @@ from gateway.broker.core import BrokerCore
 from gateway.broker.descriptors import room_for_connections
 from gateway.broker.gate import ConnectionGate
 from gateway.broker.listeners import AmqttListeners
-from gateway.broker.packets import Message
+from gateway.broker.message import Message
 from gateway.broker.reporter import RefusalReporter
 from gateway.broker.settings import BrokerSettings
 from gateway.broker.topic_rules import is_topic_name

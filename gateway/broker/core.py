@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.broker import access
+from gateway.broker.message import Message
 from gateway.broker.outbound import OutboundBudget
-from gateway.broker.packets import SUBSCRIPTION_REFUSED, Connect, Message, Will
+from gateway.broker.packets import SUBSCRIPTION_REFUSED, Connect, Will
 from gateway.broker.retained import RetainedStore
 from gateway.broker.session import Outlet, Session
 from gateway.broker.sessions import SessionRegistry

@@ -11,6 +11,7 @@ from amqtt.mqtt.connack import ConnackPacket
 from amqtt.mqtt.suback import SubackPacket
 from amqtt.mqtt.unsuback import UnsubackPacket
 
+from gateway.broker.message import Message
 from gateway.broker.topic_rules import (
     MalformedPacketError,
     decode_text,
@@ -44,15 +45,6 @@ _ACK_HEADERS: Final = {
     for kind in (PUBACK, PUBREC, PUBREL, PUBCOMP)
 }
 _LENGTH_BYTES_MAX = 4
-
-
-class Message(msgspec.Struct, frozen=True, gc=False):
-    """An application message as it goes to subscribers; `is_retained` is its RETAIN flag."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    is_retained: bool
 
 
 class Will(msgspec.Struct, frozen=True, gc=False):

@@ -7,7 +7,7 @@ hostile device may fill the place of what the gateway has to say.
 from collections import Counter
 from collections.abc import Iterator
 
-from gateway.broker.packets import Message
+from gateway.broker.message import Message
 from gateway.broker.settings import BrokerSettings
 from gateway.model import topics
 

@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.broker.message import Message
 from gateway.broker.outbound import OutboundBudget
-from gateway.broker.packets import PUBREL, Message, encode_ack, encode_publish
+from gateway.broker.packets import PUBREL, encode_ack, encode_publish
 from gateway.broker.settings import BrokerSettings
 from gateway.model.principal import Principal
 

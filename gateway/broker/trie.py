@@ -5,7 +5,7 @@
 
 from typing import Protocol
 
-from gateway.broker.packets import Message
+from gateway.broker.message import Message
 
 _CACHE_MAX = 4_096  # topics; a hostile publisher of new names only empties the cache
 

@@ -7,7 +7,8 @@ import pytest
 from gateway.broker import packets
 from gateway.broker.core import BrokerCore
 from gateway.broker.link import ClientLink
-from gateway.broker.packets import Connect, Message, encode_ack, encode_publish
+from gateway.broker.message import Message
+from gateway.broker.packets import Connect, encode_ack, encode_publish
 from gateway.broker.settings import BrokerSettings
 from gateway.clock import SystemClock
 from gateway.errors import Rejected, RejectReason

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from gateway.broker import packets
-from gateway.broker.packets import Message, Will
+from gateway.broker.message import Message
+from gateway.broker.packets import Will
 from gateway.broker.topic_rules import MalformedPacketError, decode_text
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.broker.packets import Message
+from gateway.broker.message import Message
 from gateway.broker.retained import RetainedStore
 from gateway.broker.settings import BrokerSettings
 

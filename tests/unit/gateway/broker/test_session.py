@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
+from gateway.broker.message import Message
 from gateway.broker.outbound import OutboundBudget
 from gateway.broker.packets import (
     PUBACK,
     PUBCOMP,
     PUBREC,
     PUBREL,
-    Message,
     encode_ack,
     encode_publish,
 )

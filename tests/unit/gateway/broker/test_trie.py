@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from gateway.broker.packets import Message
+from gateway.broker.message import Message
 from gateway.broker.trie import SubscriptionTrie
 from gateway.model import topics
 

@@ -1,0 +1,64 @@
+"""The seam between the broker's protocol and what makes it outlive the process.
+
+    load                          once, before the broker listens
+    record(change)                for each change of a kept session or retained message, in order
+    commit(done)                  done(None) once all that was recorded before is on disk
+
+How the broker uses it:
+
+- Changes are recorded in the turn of the event loop in which they happen. Nothing is awaited.
+- What promises something to a peer waits for a commit: PUBACK, PUBREC and PUBCOMP to a publisher,
+  PUBREL to a subscriber, SUBACK and UNSUBACK, and the first PUBLISH of QoS 2 to a subscriber. All
+  else is recorded and needs no commit of its own: a PUBACK that came from a subscriber may be
+  forgotten in a crash, the message is then sent again.
+- `commit` is called often, for single packets: the journal joins the calls to few writes to disk.
+- A message that went to no kept session and is not retained is never recorded and waits for
+  nothing; neither does anything of a session that is not kept. Telemetry waits for its own store.
+- Record order is commit order: where a later change is on disk, all earlier ones are.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from gateway.broker.changes import Change, StoredState
+
+CommitDone: TypeAlias = Callable[[str | None], None]
+"""Gets None after the commit, or in a few words why it failed: then nothing is acknowledged."""
+
+
+class SessionJournal(Protocol):
+    """Keeps sessions and retained messages. All methods are for the event loop's thread."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether anything is kept; if not, the broker records nothing."""
+        ...
+
+    def load(self) -> StoredState:
+        """Return what is on disk. Raises `BrokerError` with what to do."""
+        ...
+
+    def record(self, change: Change) -> None:
+        """Take a change; it is on disk after the next `commit` that ends well."""
+        ...
+
+    def commit(self, done: CommitDone) -> None:
+        """Call `done` once everything recorded so far is on disk: at once if it is already."""
+        ...
+
+
+class VolatileJournal:
+    """The journal of a broker that keeps nothing: what it promises holds while the process runs."""
+
+    is_durable = False
+
+    def load(self) -> StoredState:
+        """Return nothing."""
+        return StoredState()
+
+    def record(self, change: Change) -> None:
+        """Forget the change."""
+
+    def commit(self, done: CommitDone) -> None:
+        """There is nothing to wait for."""
+        done(None)
