@@ -177,10 +177,10 @@ def explain(error: msgspec.ValidationError) -> str:
     return f"{key}: {message}" if key else message
 
 
-def parse_listen(text: str) -> tuple[str, int]:
-    """Return host and port of `HOST:PORT`; raises `SettingsError`."""
+def parse_listen(text: str, *, port_min: int = 1) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT`; raises `SettingsError`. Port 0 stands for any free one."""
     match = _LISTEN.fullmatch(text)
-    if match is None or not 0 < int(match["port"]) <= PORT_MAX:
+    if match is None or not port_min <= int(match["port"]) <= PORT_MAX:
         raise SettingsError(f"listen {text[:80]!r} is not HOST:PORT, for example 127.0.0.1:1883")
     return match["host"].strip("[]"), int(match["port"])
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gateway.broker.connection import Connection, ConnectionHost
 from gateway.broker.core import BrokerCore
 from gateway.broker.descriptors import room_for_connections
+from gateway.broker.endpoints import Endpoint
 from gateway.broker.gate import ConnectionGate
 from gateway.broker.listeners import AmqttListeners
 from gateway.broker.message import Message
@@ -56,13 +57,18 @@ class EmbeddedBroker:
         self._connections: set[Connection] = set()
         self._stack = contextlib.AsyncExitStack()
         self._listeners: AmqttListeners | None = None
-        self._port: int | None = None
+        self._ports: tuple[int, ...] = ()
 
     @property
     def port(self) -> int:
-        """The port that is listened on, also where the settings asked for any."""
-        assert self._port is not None, "the broker is not started"
-        return self._port
+        """The port of the plain listener, also where the settings asked for any."""
+        return self.ports[0]
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports that are listened on: the plain one, then those of `more_endpoints`."""
+        assert self._ports, "the broker is not started"
+        return self._ports
 
     @property
     def counters(self) -> BrokerCounters:
@@ -90,11 +96,12 @@ class EmbeddedBroker:
             open_connections=self._connections,
             spawn=group.create_task,
         )
+        plain = Endpoint(self._settings.host, self._settings.port)
         listeners = AmqttListeners(
-            self._settings.host, self._settings.port, lambda: Connection(host)
+            (plain, *self._settings.more_endpoints), lambda: Connection(host)
         )
         try:
-            self._port = await listeners.open()
+            self._ports = await listeners.open()
         except BrokerError:
             await self._stack.aclose()
             raise

@@ -7,38 +7,49 @@ connection goes to our own protocol before amqtt sees a byte of it.
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from amqtt.broker import Broker
 from amqtt.contexts import ListenerType
 from amqtt.errors import BrokerError as AmqttBrokerError
 
+from gateway.broker.endpoints import Endpoint
+from gateway.broker.websocket import WebSocketProtocol, WebSocketRules
 from gateway.errors import BrokerError
 
-_LISTENER = "default"
+_DEFAULT = "default"  # amqtt lets all others inherit from it, so it is the plain one
 
 
 class AmqttListeners(Broker):  # type: ignore[misc]  # amqtt is not marked as typed
     """Opens what amqtt's configuration lists; `make_protocol` serves each connection."""
 
-    def __init__(self, host: str, port: int, make_protocol: Callable[[], asyncio.Protocol]) -> None:
-        bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        listeners = {_LISTENER: {"type": "tcp", "bind": bind}}
-        super().__init__({"listeners": listeners, "plugins": {}})
-        self._bind = bind
+    def __init__(
+        self, endpoints: Sequence[Endpoint], make_protocol: Callable[[], asyncio.Protocol]
+    ) -> None:
+        """The first of `endpoints` is the plain one."""
+        assert not endpoints[0].is_websocket
+        names = [_DEFAULT, *(f"listener-{number}" for number in range(1, len(endpoints)))]
+        self._endpoints = dict(zip(names, endpoints, strict=True))
         self._make_protocol = make_protocol
+        listeners = {
+            name: {"type": "ws" if one.is_websocket else "tcp", "bind": one.bind}
+            for name, one in self._endpoints.items()
+        }
+        super().__init__({"listeners": listeners, "plugins": {}})
 
-    async def open(self) -> int:
-        """Listen; return the port. Raises `BrokerError`."""
+    async def open(self) -> tuple[int, ...]:
+        """Listen; return the ports, in order. Raises `BrokerError`."""
         try:
             await self._start_listeners()
         except (OSError, AmqttBrokerError) as error:
+            self.stop_accepting()
+            where = ", ".join(one.bind for one in self._endpoints.values())
             raise BrokerError(
-                f"the MQTT broker cannot listen on {self._bind}: {error}; "
-                "is another broker running? choose another address or port in smartshare.toml"
+                f"the MQTT broker cannot listen on {where}: {error}; "
+                "is another broker running? choose another address or port"
             ) from error
-        server = self._servers[_LISTENER].instance
-        return int(server.sockets[0].getsockname()[1])
+        servers = [self._servers[name].instance for name in self._endpoints]
+        return tuple(int(server.sockets[0].getsockname()[1]) for server in servers)
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; connections that stand are not touched."""
@@ -59,8 +70,12 @@ class AmqttListeners(Broker):  # type: ignore[misc]  # amqtt is not marked as ty
         ssl_context: ssl.SSLContext | None,
     ) -> asyncio.Server:
         """Override: amqtt would hand connections to its own session logic."""
-        assert listener_type == ListenerType.TCP, listener_name
+        assert listener_type in (ListenerType.TCP, ListenerType.WS), listener_name
         loop = asyncio.get_running_loop()
+        make_protocol = self._make_protocol
+        if listener_type is ListenerType.WS:
+            rules = WebSocketRules(self._endpoints[listener_name].origins)
+            make_protocol = lambda: WebSocketProtocol(self._make_protocol(), rules)  # noqa: E731 - closes over rules
         return await loop.create_server(
-            self._make_protocol, address, port, reuse_address=True, ssl=ssl_context
+            make_protocol, address, port, reuse_address=True, ssl=ssl_context
         )

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from gateway.broker.endpoints import Endpoint
+
 TOPIC_BYTES_MAX = 256  # the longest of ours is 90; foreign devices stay far below
 TOPIC_LEVELS_MAX = 16  # bounds the work of one match
 CLIENT_ID_BYTES_MAX = 256
@@ -18,6 +20,7 @@ class BrokerSettings:
     gateway: str
     host: str = "127.0.0.1"
     port: int = 1883
+    more_endpoints: tuple[Endpoint, ...] = ()  # beside the plain one above
     connections_max: int = 1024  # about 20 MB of sessions and sockets
     connections_loopback_reserved: int = 16  # of those, for the gateway's own services
     connections_per_address_max: int = 256  # one hostile host cannot take all the slots

@@ -12,7 +12,7 @@ from gateway.cli.parser import PROGRAM, build_parser
 from gateway.errors import GatewayError
 from ledger.errors import LedgerError
 
-SERVICES = frozenset({"run", "agent", "gateway", "ledger"})
+SERVICES = frozenset({"run", "agent", "gateway", "ledger", "broker"})
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 

@@ -94,8 +94,13 @@ def _parse_guard_position(text: str) -> tuple[int, int]:
 
 def _serve(home: Home, service: Service) -> int:
     load_settings(home)
+    return run_until_signalled(lambda stop: service(home, Notifier(os.environ), stop))
+
+
+def run_until_signalled(work: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    """Run `work` on the fastest loop there is; SIGTERM and SIGINT set its event."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_until_signalled(home, service))
+        return runner.run(_until_signalled(work))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -106,13 +111,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def _until_signalled(home: Home, service: Service) -> int:
+async def _until_signalled(work: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        await service(home, Notifier(os.environ), stop)
+        await work(stop)
     except* (GatewayError, LedgerError) as group:
         raise _first(group) from None
     sys.stdout.flush()

@@ -32,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     _add_node_commands(commands)
+    _add_broker_commands(commands)
     _add_device_commands(commands)
     _add_reading_commands(commands)
     _add_contract_commands(commands)
@@ -100,6 +101,39 @@ def _add_node_commands(commands: Commands) -> None:
     discover.add_argument(
         "--interface", action="append", default=[], metavar="ADDRESS", help="search only here"
     )
+
+
+def _add_broker_commands(commands: Commands) -> None:
+    broker = _command(
+        commands, "broker", "gateway.cli.broker:serve", "run nothing but the MQTT broker"
+    )
+    broker.add_argument(
+        "--listen", default="127.0.0.1:1883", metavar="HOST:PORT", help="port 0 takes any"
+    )
+    broker.add_argument("--ws", metavar="HOST:PORT", help="where to take WebSocket clients")
+    broker.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a web site whose pages may connect, beside this machine's own",
+    )
+    broker.add_argument(
+        "--anonymous", action="store_true", help="let everybody in; only on loopback"
+    )
+    _home(broker)
+    parts = broker.add_subparsers(metavar="COMMAND", dest="broker_command", parser_class=_Parser)
+    user = _group(parts, "user", "add, list and remove the users of a broker that runs alone")
+    for name, summary in (
+        ("add", "add a user, or give one a new password"),
+        ("list", "list the users"),
+        ("remove", "remove a user"),
+    ):
+        handler = "list_users" if name == "list" else f"{name}_user"
+        parser = _home(_command(user, name, f"gateway.cli.broker:{handler}", summary))
+        if name != "list":
+            parser.add_argument("name")
+        _json(parser)
 
 
 def _add_device_commands(commands: Commands) -> None:

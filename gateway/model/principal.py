@@ -10,6 +10,7 @@ class PrincipalKind(enum.Enum):
     DEVICE = "device"
     SERVICE = "service"  # the gateway's own processes
     OPERATOR = "operator"
+    USER = "user"  # of a broker that runs alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,77 @@
+"""`broker`: the MQTT broker alone, and its users."""
+
+import argparse
+import os
+
+from gateway.app.broker import BrokerPlan, check_plan, check_user_name, run_broker
+from gateway.app.credentials import CredentialFile
+from gateway.broker.endpoints import Endpoint
+from gateway.cli.node import run_until_signalled
+from gateway.cli.output import emit, home_of, table
+from gateway.errors import SettingsError
+from gateway.sd_notify import Notifier
+from gateway.settings import Home, editing, parse_listen
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve until told to stop; one line tells the real addresses when ready."""
+    endpoints = [Endpoint(*parse_listen(options.listen, port_min=0))]
+    if options.ws is not None:
+        host, port = parse_listen(options.ws, port_min=0)
+        endpoints.append(Endpoint(host, port, is_websocket=True, origins=tuple(options.origin)))
+    has_home = options.home is not None or bool(os.environ.get("SMARTSHARE_HOME"))
+    plan = BrokerPlan(
+        tuple(endpoints), home_of(options) if has_home else None, is_anonymous=options.anonymous
+    )
+    check_plan(plan)
+
+    def tell(ports: tuple[int, ...]) -> None:
+        schemes = ["ws" if endpoint.is_websocket else "mqtt" for endpoint in plan.endpoints]
+        hosts = [f"[{e.host}]" if ":" in e.host else e.host for e in plan.endpoints]
+        places = zip(schemes, hosts, ports, strict=True)
+        text = " ".join(f"{scheme}://{host}:{port}" for scheme, host, port in places)
+        print(f"broker ready: {text}", flush=True)
+
+    return run_until_signalled(lambda stop: run_broker(plan, Notifier(os.environ), stop, tell))
+
+
+def add_user(options: argparse.Namespace) -> int:
+    """Give a user a new password, which is shown this once."""
+    check_user_name(options.name)
+    home = _create_home(options)
+    with editing(home):
+        password = CredentialFile(home).set_new_password(options.name)
+    emit(
+        options,
+        {"username": options.name, "password": password},
+        f"user      {options.name}\npassword  {password}   (shown this once)",
+    )
+    return 0
+
+
+def list_users(options: argparse.Namespace) -> int:
+    """List the users."""
+    names = sorted(CredentialFile(home_of(options)).hashes())
+    emit(options, names, table(("USER",), [(name,) for name in names]))
+    return 0
+
+
+def remove_user(options: argparse.Namespace) -> int:
+    """Remove a user; a running broker ends its sessions."""
+    home = home_of(options)
+    if options.name not in CredentialFile(home).hashes():
+        raise SettingsError(f"no user {options.name!r} in {home.path}")
+    with editing(home):
+        CredentialFile(home).remove(options.name)
+    emit(options, {"removed": options.name}, f"user {options.name} is removed")
+    return 0
+
+
+def _create_home(options: argparse.Namespace) -> Home:
+    home = home_of(options)
+    if home.settings.exists():
+        raise SettingsError(
+            f"{home.path} is a gateway's home: its users are devices, see `smartshare device add`"
+        )
+    home.secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return home
