@@ -16,6 +16,9 @@ CONTRACT_ADDRESS_PREFIX = b"ssp/contract/1\0"
 COIN_ID_PREFIX = b"ssp/coin/1\0"
 CHAIN_ID_PREFIX = b"ssp/chain/1\0"
 POSSESSION_PREFIX = b"ssp/possession/1\0"
+GRANT_PREFIX = b"ssp/grant/1\0"
+GRANT_ID_PREFIX = b"ssp/grant-id/1\0"
+SESSION_TOKEN_PREFIX = b"ssp/session/1\0"
 
 NO_HASH = bytes(32)  # what a vote to skip a slot carries
 
@@ -48,6 +51,21 @@ def vote_message(
 def possession_message(chain_id: bytes, node_id: bytes) -> bytes:
     """Return the bytes by which a key's holder lets this node, and no other, register the key."""
     return POSSESSION_PREFIX + chain_id + node_id
+
+
+def grant_message(payload: bytes) -> bytes:
+    """Return the bytes that an issuer signs for a grant's canonical payload."""
+    return GRANT_PREFIX + payload
+
+
+def grant_id(payload: bytes) -> bytes:
+    """Return a grant's 32-byte id, by which it is revoked: over the payload alone."""
+    return sha256(GRANT_ID_PREFIX + payload)
+
+
+def session_token_message(payload: bytes) -> bytes:
+    """Return the bytes that a node signs for the canonical payload of a session token."""
+    return SESSION_TOKEN_PREFIX + payload
 
 
 def header_hash(header: bytes) -> bytes:

@@ -10,7 +10,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("gateway", "ledger", "edge_contracts")
-CORE = ("ledger/types", "ledger/codec", "ledger/consensus", "ledger/state", "ledger/mempool")
+CORE = (
+    "ledger/types",
+    "ledger/codec",
+    "ledger/identity",
+    "ledger/consensus",
+    "ledger/state",
+    "ledger/mempool",
+)
 PURE = (*CORE, "gateway/model", "gateway/pipeline")
 FILE_LINES_MAX = 350
 FUNCTION_LINES_MAX = 60

@@ -1,0 +1,1 @@
+"""Who a node is towards another one: grants, session tokens and the mutual handshake. Pure."""
