@@ -72,6 +72,10 @@ class Reason(enum.Enum):
     CONTRACT_ABORTED = "contract-aborted"
     OUT_OF_GAS = "out-of-gas"
     BAD_BLOCK = "bad-block"
+    LEASE_HELD = "lease-held"
+    RETIRED = "retired"
+    UNKNOWN_NODE = "unknown-node"
+    UNKNOWN_GRANT = "unknown-grant"
     NOT_RUN = "not-run"
     BUSY = "busy"
 

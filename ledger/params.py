@@ -57,3 +57,5 @@ READING_SALT_BYTES = 16
 COIN_SYMBOL_LENGTH_MAX = 12
 COIN_NAME_LENGTH_MAX = 64
 COIN_DECIMALS_MAX = 18
+
+LEASE_MS = 15 * 60_000  # an instance that renews every five minutes may miss two of them

@@ -9,7 +9,7 @@ from ledger.crypto.ed25519 import is_public_key
 from ledger.errors import GenesisError
 from ledger.params import AMOUNT_MAX, PROTOCOL_VERSION
 from ledger.state.accounts import put_account
-from ledger.state.keys import account_key, node_index_key, node_key
+from ledger.state.keys import FOUNDATION_KEY, account_key, node_index_key, node_key
 from ledger.state.overlay import Overlay
 from ledger.types.genesis import Allocation, Genesis, GenesisAgent
 from ledger.types.records import Account, Node
@@ -26,6 +26,8 @@ def genesis_writes(genesis: Genesis) -> dict[bytes, bytes | None]:
         _allocate(state, allocation)
     for agent in genesis.agents:
         _register(state, agent)
+    if genesis.foundation is not None:
+        state.put(FOUNDATION_KEY, genesis.foundation)
     return state.writes
 
 

@@ -64,3 +64,31 @@ def contract_manifest_key(manifest_hash: bytes) -> bytes:
 def contract_storage_key(contract: bytes, key: bytes) -> bytes:
     """Return the key of what a contract stores under its own `key`."""
     return b"v" + contract + key
+
+
+FOUNDATION_KEY = b"iF"  # the address of the foundation that the genesis names
+
+
+def lease_key(node_id: bytes) -> bytes:
+    """Return the key of a node's `Lease`."""
+    return b"iL" + node_id
+
+
+def owner_key(node_id: bytes) -> bytes:
+    """Return the key of the address that owns a node."""
+    return b"iO" + node_id
+
+
+def retirement_key(node_id: bytes) -> bytes:
+    """Return the key of a node's `Retirement`."""
+    return b"iR" + node_id
+
+
+def revocation_key(grant_id: bytes) -> bytes:
+    """Return the key of a grant's `Revocation`."""
+    return b"iV" + grant_id
+
+
+def software_key(measurement: bytes) -> bytes:
+    """Return the key of a listed `Software`."""
+    return b"iS" + measurement

@@ -25,7 +25,10 @@ class Allocation(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
 
 
 class Genesis(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A chain's name, start time (Unix ms), block interval, first agents and first balances."""
+    """A chain's name, start time (Unix ms), block interval, first agents and first balances.
+
+    With a `foundation`, nodes need grants that chain up to its key; without one the network is open.
+    """
 
     version: Counter
     name: Annotated[str, Meta(min_length=1, max_length=48)]
@@ -34,3 +37,4 @@ class Genesis(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     heartbeat_ms: Annotated[int, Meta(ge=100, le=600_000)]
     agents: Annotated[tuple[GenesisAgent, ...], Meta(min_length=1, max_length=AGENTS_MAX)]
     allocations: tuple[Allocation, ...]
+    foundation: Address | None = None

@@ -36,7 +36,7 @@ class _AllocationText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amount: int
 
 
-class _GenesisText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _GenesisText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     version: int
     name: str
     time: str | int
@@ -44,6 +44,7 @@ class _GenesisText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat_ms: int
     agents: tuple[object, ...]
     allocations: tuple[object, ...]
+    foundation: str | None = None
 
 
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -59,6 +60,7 @@ _WHAT_TO_WRITE = {
     "metering": "write the address of the agent's metering key, ssp1...",
     "allocations": "write a list of balances, each with address and amount; it may be empty",
     "address": "write an account's address, ssp1...",
+    "foundation": "write the address of the foundation's key, ssp1..., or leave it out",
     "amount": f"write base units, an integer from 0 to {AMOUNT_MAX}",
 }
 _SHAPE = "write one JSON object with " + ", ".join(_GenesisText.__struct_fields__)
@@ -84,6 +86,9 @@ def parse_genesis(text: str) -> Genesis:
             _parse_allocation(f"allocations[{index}]", allocation)
             for index, allocation in enumerate(fields.allocations)
         ),
+        foundation=(
+            None if fields.foundation is None else _parse_address("foundation", fields.foundation)
+        ),
     )
     check_genesis(genesis)
     return genesis
@@ -105,6 +110,7 @@ def format_genesis(genesis: Genesis) -> str:
             _AllocationText(format_address(item.address), item.amount)
             for item in genesis.allocations
         ),
+        foundation=None if genesis.foundation is None else format_address(genesis.foundation),
     )
     return msgspec.json.format(msgspec.json.encode(fields), indent=2).decode() + "\n"
 
@@ -124,6 +130,8 @@ def check_genesis(genesis: Genesis) -> None:
     _check_keys("node", [agent.node for agent in genesis.agents])
     _check_keys("consensus", [agent.consensus for agent in genesis.agents])
     _check_keys("metering", [agent.metering for agent in genesis.agents])
+    if genesis.foundation is not None and not is_public_key(genesis.foundation):
+        raise _field_error("foundation", "not a usable Ed25519 public key")
     _check_distinct(
         [f"allocations[{index}].address" for index in range(len(genesis.allocations))],
         [allocation.address for allocation in genesis.allocations],

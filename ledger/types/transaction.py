@@ -20,6 +20,7 @@ from ledger.params import (
     CONTRACT_MANIFEST_BYTES_MAX,
     TRANSACTION_BYTES_MAX,
 )
+from ledger.types.identity_bodies import IdentityBody
 from ledger.types.primitives import Address, Amount, Counter, Hash, Signature
 
 CoinSymbol = Annotated[
@@ -123,6 +124,7 @@ Body = (
     | TransferCoin
     | DeployContract
     | CallContract
+    | IdentityBody
 )
 
 

@@ -3,11 +3,13 @@
 Rule 1: the device is registered, and the sender is the key that registered it.
 Rule 2: the profile hash is the device's.
 Rule 3: `first` is the device's next sequence and `previous` its newest anchor: no gap, no fork.
-Rule 4: the time range does not end before it begins, and sequences stay within 63 bits.
+Rule 4: the sender's node was not retired.
+Rule 5: the time range does not end before it begins, and sequences stay within 63 bits.
 """
 
 from ledger.codec import canonical
 from ledger.errors import Reason, Rejected
+from ledger.state.identities import check_not_retired
 from ledger.state.keys import anchor_key, device_key
 from ledger.state.overlay import Overlay
 from ledger.types.records import AnchorRecord, Device
@@ -28,7 +30,7 @@ def process_anchor(
             Reason.UNKNOWN_DEVICE, f"device {body.device_id.hex()[:16]} is not registered"
         )
     device = _devices.decode(data)
-    refusal = _check_anchor(device, sender, body)
+    refusal = _check_anchor(device, sender, body) or check_not_retired(state, sender)
     if refusal is not None:
         return refusal
     record = AnchorRecord(

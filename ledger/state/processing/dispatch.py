@@ -10,10 +10,12 @@ from ledger.state.processing.anchor import process_anchor
 from ledger.state.processing.call_contract import process_call_contract
 from ledger.state.processing.create_coin import process_create_coin
 from ledger.state.processing.deploy_contract import process_deploy_contract
+from ledger.state.processing.identity import process_identity_body
 from ledger.state.processing.register_device import process_register_device
 from ledger.state.processing.register_node import process_register_node
 from ledger.state.processing.transfer import process_transfer
 from ledger.state.processing.transfer_coin import process_transfer_coin
+from ledger.types.identity_bodies import IdentityBody
 from ledger.types.transaction import (
     Anchor,
     CallContract,
@@ -50,6 +52,8 @@ def _process_plain(
     """Apply a body that runs no code."""
     transaction = checked.transaction
     sender = transaction.sender
+    if isinstance(transaction.body, IdentityBody):
+        return process_identity_body(state, context, sender, transaction.body)
     match transaction.body:
         case Transfer() as body:
             return process_transfer(state, sender, body)

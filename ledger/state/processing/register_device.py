@@ -1,6 +1,6 @@
 """RegisterDevice: let a gateway's metering key anchor a device's readings.
 
-Rule 1: the sender is the metering key of a registered node.
+Rule 1: the sender is the metering key of a registered node that was not retired.
 Rule 2: a new device's readings count from sequence 1, after no anchor.
 Rule 3: a known device's own metering key may change its profile; sequence and anchors go on.
 """
@@ -10,23 +10,22 @@ import msgspec
 from ledger.codec import canonical
 from ledger.crypto.domains import NO_HASH
 from ledger.errors import Reason, Rejected
-from ledger.state.keys import device_key, node_index_key, node_key
-from ledger.state.overlay import Overlay, StateReader
-from ledger.types.records import Device, Node
+from ledger.state.identities import get_metering_node
+from ledger.state.keys import device_key
+from ledger.state.overlay import Overlay
+from ledger.types.records import Device
 from ledger.types.transaction import RegisterDevice
 
 FIRST_SEQUENCE = 1
 
 _devices = canonical.Decoder(Device)
-_nodes = canonical.Decoder(Node)
 
 
 def process_register_device(state: Overlay, sender: bytes, body: RegisterDevice) -> Rejected | None:
     """Store the device with the sender as the only key that may anchor for it, or its new profile."""
-    if not _is_metering_key(state, sender):
-        return Rejected(
-            Reason.NOT_OWNER, f"{sender.hex()[:16]} is not the metering key of a registered node"
-        )
+    node_id = get_metering_node(state, sender)
+    if isinstance(node_id, Rejected):
+        return node_id
     known = state.get(device_key(body.device_id))
     device = (
         Device(sender, body.profile_hash, FIRST_SEQUENCE, NO_HASH)
@@ -39,11 +38,3 @@ def process_register_device(state: Overlay, sender: bytes, body: RegisterDevice)
         )
     state.put(device_key(body.device_id), canonical.encode(device))
     return None
-
-
-def _is_metering_key(state: StateReader, key: bytes) -> bool:
-    node_id = state.get(node_index_key(key))
-    if node_id is None:
-        return False
-    node = state.get(node_key(node_id))
-    return node is not None and _nodes.decode(node).metering == key

@@ -1,6 +1,6 @@
 """RegisterNode: bind a gateway to its SmartAgent. The sender is the node id.
 
-Rule 1: a node registers once.
+Rule 1: a node registers once; a retired one never again.
 Rule 2: the consensus and the metering key are valid Ed25519 points.
 Rule 3: the node id and both keys differ from each other, and no other node uses any of them.
 Rule 4: both keys sign that this node may register them: see `domains.possession_message`.
@@ -11,6 +11,7 @@ from ledger.crypto import domains
 from ledger.crypto.ed25519 import is_public_key, verify_strict
 from ledger.errors import Reason, Rejected
 from ledger.state.context import BlockContext
+from ledger.state.identities import check_not_retired
 from ledger.state.keys import node_index_key, node_key
 from ledger.state.overlay import Overlay
 from ledger.types.records import Node
@@ -21,6 +22,9 @@ def process_register_node(
     state: Overlay, context: BlockContext, sender: bytes, body: RegisterNode
 ) -> Rejected | None:
     """Store the sender as a node with its keys, and index all three keys by node id."""
+    retired = check_not_retired(state, sender)
+    if retired is not None:
+        return retired
     if state.get(node_key(sender)) is not None:
         return Rejected(Reason.ALREADY_EXISTS, f"node {sender.hex()[:16]} is registered")
     keys = (sender, body.consensus, body.metering)

@@ -35,6 +35,18 @@ def test_the_text_has_addresses_and_times_that_people_can_read():
     }
 
 
+def test_a_foundation_is_named_by_its_address_or_left_out():
+    assert "foundation" not in json.loads(format_genesis(GENESIS))
+    founded = msgspec.structs.replace(GENESIS, foundation=address_of("alice"))
+    fields = json.loads(format_genesis(founded))
+    assert fields["foundation"] == format_address(address_of("alice"))
+    assert parse_genesis(format_genesis(founded)) == founded
+    assert genesis_chain_id(founded) != genesis_chain_id(GENESIS)
+    for wrong in ("ssp1nonsense", format_address(bytes(32)), 7):
+        with pytest.raises(GenesisError, match="field foundation: "):
+            parse_genesis(json.dumps({**fields, "foundation": wrong}))
+
+
 def test_layout_and_order_of_fields_do_not_change_the_chain():
     fields = json.loads(format_genesis(GENESIS))
     shuffled = json.dumps(dict(reversed(fields.items())), indent=7)

@@ -6,7 +6,7 @@ import pytest
 from ledger.codec import canonical
 from ledger.errors import GenesisError
 from ledger.params import AMOUNT_MAX, PROTOCOL_VERSION
-from ledger.state.keys import account_key, node_index_key, node_key
+from ledger.state.keys import FOUNDATION_KEY, account_key, node_index_key, node_key
 from ledger.state.transition import genesis_writes
 from ledger.types.genesis import Allocation, Genesis, GenesisAgent
 from ledger.types.records import Account, Node
@@ -34,6 +34,11 @@ def test_allocations_and_agents_are_the_first_state():
         node_index_key(VOTES.address): ANNA.address,
         node_index_key(METERS.address): ANNA.address,
     }
+
+
+def test_the_foundation_stands_in_the_first_state():
+    founded = msgspec.structs.replace(GENESIS, foundation=BEN.address)
+    assert genesis_writes(founded)[FOUNDATION_KEY] == BEN.address
 
 
 def test_the_whole_supply_may_be_allocated():
