@@ -103,7 +103,7 @@ def _create_identity(home: Home, name: str, clock: Clock, network: NetworkOption
         genesis = _make_genesis(keys, name, clock, network)
         write_atomic(home.genesis, format_genesis(genesis).encode())
     with open_agent(home.agent, unlock) as agent:
-        answer = agent.handle(Bind(genesis_chain_id(genesis)))
+        answer = agent.handle(Bind(genesis_chain_id(genesis), genesis.slot_ms))
     if isinstance(answer, Refused):
         raise AgentError(f"the SmartAgent cannot be bound to the chain of {home.genesis}: {answer}")
     return keys

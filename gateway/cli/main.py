@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    _configure_logging(options.command)
+    is_part = getattr(options, "agent_command", None) is not None
+    _configure_logging(is_service=options.command in SERVICES and not is_part)
     module, _, function = options.handler.partition(":")
     try:
         code = int(getattr(importlib.import_module(module), function)(options) or 0)
@@ -64,9 +65,9 @@ def _fail(line: str) -> int:
     return 1
 
 
-def _configure_logging(command: str) -> None:
+def _configure_logging(*, is_service: bool) -> None:
     """Services tell what they do; commands speak through their output and one line of error."""
-    level = logging.INFO if command in SERVICES else logging.WARNING
+    level = logging.INFO if is_service else logging.WARNING
     text = "%(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=level, format=text, stream=sys.stderr)
     logging.getLogger("amqtt").setLevel(logging.WARNING)

@@ -11,10 +11,9 @@ from pathlib import Path
 from gateway.app.provision import initialise
 from gateway.cli.output import emit, home_of
 from gateway.clock import SystemClock
-from gateway.errors import GatewayError, SettingsError
+from gateway.errors import GatewayError
 from gateway.sd_notify import Notifier
 from gateway.settings import Home, load_settings, parse_listen
-from gateway.smart_agent.provision import renew_guard
 from ledger.codec.text import format_address
 from ledger.errors import LedgerError
 
@@ -44,15 +43,9 @@ def init(options: argparse.Namespace) -> int:
 
 
 def agent(options: argparse.Namespace) -> int:
-    """Run the SmartAgent until it is told to stop; or replace its lost guard record."""
+    """Run the SmartAgent until it is told to stop."""
     from gateway.app.agent import run_agent  # noqa: PLC0415 - each process loads only its own parts
 
-    if options.new_guard is not None:
-        home = home_of(options)
-        epoch, slot = _parse_guard_position(options.new_guard)
-        renew_guard(home.agent, epoch, slot)
-        print(f"the sign guard of {home.agent} starts at epoch {epoch}, slot {slot}")
-        return 0
     return _serve(home_of(options), run_agent)
 
 
@@ -83,13 +76,6 @@ def demo(options: argparse.Namespace) -> int:
 
     home: Path | None = options.home
     return run_demo(home.resolve() if home is not None else None, once=options.once)
-
-
-def _parse_guard_position(text: str) -> tuple[int, int]:
-    epoch, _, slot = text.partition(":")
-    if not (epoch.isascii() and epoch.isdigit() and slot.isascii() and slot.isdigit()):
-        raise SettingsError(f"--new-guard {text!r}: write EPOCH:SLOT, for example 0:1200")
-    return int(epoch), int(slot)
 
 
 def _serve(home: Home, service: Service) -> int:

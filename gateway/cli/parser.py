@@ -40,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Commands, name: str, handler: str, summary: str) -> argparse.ArgumentParser:
+def _command(commands: Commands, name: str, handler: str, summary: str) -> _Parser:
     parser = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
     parser.set_defaults(handler=handler)
     return parser
@@ -81,17 +81,11 @@ def _add_node_commands(commands: Commands) -> None:
     _json(init)
     for name, summary in (
         ("run", "run agent, gateway and ledger together"),
-        ("agent", "run the SmartAgent, which holds the keys"),
         ("gateway", "run the broker, the connectors and the readings store"),
         ("ledger", "run the chain node"),
     ):
-        service = _home(_command(commands, name, f"gateway.cli.node:{name}", summary))
-        if name == "agent":
-            service.add_argument(
-                "--new-guard",
-                metavar="EPOCH:SLOT",
-                help="replace a lost guard record: this key never voted at or after EPOCH:SLOT",
-            )
+        _home(_command(commands, name, f"gateway.cli.node:{name}", summary))
+    _add_agent_commands(commands)
     _json(_home(_command(commands, "status", "gateway.cli.status:status", "show how it is doing")))
     _json(_home(_command(commands, "doctor", "gateway.cli.status:doctor", "say what is wrong")))
     discover = _command(
@@ -134,6 +128,57 @@ def _add_broker_commands(commands: Commands) -> None:
         if name != "list":
             parser.add_argument("name")
         _json(parser)
+
+
+def _add_agent_commands(commands: Commands) -> None:
+    """Without a command of its own, `smartshare agent` runs the SmartAgent."""
+    agent = _command(
+        commands, "agent", "gateway.cli.node:agent", "run the SmartAgent, which holds the keys"
+    )
+    _home(agent)
+    parts = agent.add_subparsers(metavar="PART", dest="agent_command")
+    audit = _group(parts, "audit", "the log of everything that was signed")
+    verify = _command(audit, "verify", "gateway.cli.agent:audit_verify", "check every link of it")
+    _json(_own_home(verify))
+    show = _command(audit, "show", "gateway.cli.agent:audit_show", "print its newest entries")
+    _json(_own_home(show)).add_argument("--last", type=int, default=20, metavar="N")
+    guard = _group(parts, "guard", "the record of what this node voted for")
+    _json(
+        _own_home(
+            _command(guard, "show", "gateway.cli.agent:guard_show", "print it, and any alarm")
+        )
+    )
+    place = _command(
+        guard, "set", "gateway.cli.agent:guard_set", "replace a lost record (stop the node first)"
+    )
+    _own_home(place).add_argument(
+        "position", metavar="EPOCH:SLOT", help="this key never voted at or after it"
+    )
+    quarantine = _command(
+        guard,
+        "quarantine",
+        "gateway.cli.agent:guard_quarantine",
+        "after a restore or an alarm: vote again two epochs later (stop the node first)",
+    )
+    _own_home(quarantine).add_argument(
+        "--epoch",
+        type=int,
+        required=True,
+        metavar="CURRENT",
+        help="the epoch the network is in now",
+    )
+
+
+def _own_home(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Take --home behind a subcommand of `agent` too, without undoing one that stood before it."""
+    parser.add_argument(
+        "--home",
+        type=Path,
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="the node's folder (or set SMARTSHARE_HOME)",
+    )
+    return parser
 
 
 def _add_device_commands(commands: Commands) -> None:
@@ -185,8 +230,8 @@ def _add_reading_commands(commands: Commands) -> None:
 def _add_contract_commands(commands: Commands) -> None:
     contract = _group(commands, "contract", "check, test, deploy, call and query edge contracts")
     for name, summary in (("check", "check a contract folder"), ("test", "run its test.lua")):
-        parser = _command(contract, name, f"gateway.cli.contracts:{name}", summary)
-        _json(parser).add_argument("folder", help="a folder, or the name of a library contract")
+        folder = _command(contract, name, f"gateway.cli.contracts:{name}", summary)
+        _json(folder).add_argument("folder", help="a folder, or the name of a library contract")
     deploy = _home(
         _command(contract, "deploy", "gateway.cli.contracts:deploy", "create a contract")
     )

@@ -9,12 +9,14 @@ from edge_contracts.executor import WorkerExecutor
 from gateway.clock import Clock, SystemClock
 from gateway.ledger_host.genesis import load_genesis
 from gateway.ledger_host.handlers import LedgerHandlers
+from gateway.ledger_host.signer_reports import TipReports
 from gateway.messaging.server import RpcServer
 from gateway.messaging.service_login import LEDGER, service_login
 from gateway.model import topics
 from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import Home, Settings, load_settings
 from gateway.smart_agent.client import AgentClient, AgentVoteSigner
+from gateway.smart_agent.vote_watch import TipReport
 from gateway.smart_agent.waiting import wait_for_agent
 from ledger.node.node import LedgerNode
 from ledger.node.views import FinalBlock
@@ -42,7 +44,7 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
             query_executor=query_executor,
         )
         try:
-            await _Service(home, settings, node).run(notifier, stop)
+            await _Service(home, settings, node, agent).run(notifier, stop)
         finally:
             node.close()
             agent.close()
@@ -51,8 +53,11 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
 class _Service:
     """A running node, its requests and its announcements."""
 
-    def __init__(self, home: Home, settings: Settings, node: LedgerNode) -> None:
+    def __init__(
+        self, home: Home, settings: Settings, node: LedgerNode, agent: AgentClient
+    ) -> None:
         self._node = node
+        self._reports = TipReports(agent, self._tip)
         self._clock: Clock = SystemClock()
         self._topic = topics.ledger_block(settings.name)
         self._handlers = LedgerHandlers(node, asyncio.get_running_loop())
@@ -62,10 +67,12 @@ class _Service:
     async def run(self, notifier: Notifier, stop: asyncio.Event) -> None:
         self._server.start()
         try:
+            await self._reports.report()  # before the first vote is asked for
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._node.run(self._announce)),
                     group.create_task(run_watchdog(notifier, lambda: self._server.is_alive)),
+                    group.create_task(self._reports.run()),
                 ]
                 height = self._node.status().height
                 notifier.ready(f"at block {height}")
@@ -76,6 +83,10 @@ class _Service:
                     task.cancel()
         finally:
             await asyncio.to_thread(self._server.stop)
+
+    def _tip(self) -> TipReport:
+        """A node that runs alone has no tip but its own."""
+        return TipReport(is_at_tip=True, agents=self._node.status().agents)
 
     def _announce(self, block: FinalBlock) -> None:
         self._handlers.finality_ms = max(0, self._clock.now_ms() - block.header.time_ms)

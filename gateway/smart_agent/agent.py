@@ -1,41 +1,74 @@
 """What the SmartAgent does with a request: one at a time, policy and guard before the key.
 
-Rule: this is the only caller of `KeyProvider.sign`, and what it signs begins with a domain prefix.
+Rule 1: this is the only caller of `KeyProvider.sign`, and what it signs begins with a domain prefix.
+Rule 2: a signature leaves only after its entry is in the audit log.
 """
 
 import logging
-from typing import assert_never
 
+from gateway.clock import Clock
 from gateway.errors import AgentError
+from gateway.smart_agent.alarm import AlarmFile
+from gateway.smart_agent.audit.entry import EntryKind, Result
+from gateway.smart_agent.audit.log import AuditLog, Event
 from gateway.smart_agent.binding import Binding
 from gateway.smart_agent.guard import SignGuard
 from gateway.smart_agent.judge import VoteRequest
 from gateway.smart_agent.keys import AgentKeys, KeyProvider, Purpose, describe_keys
 from gateway.smart_agent.messages import (
+    AskAuditHead,
+    AuditHead,
     Bind,
     Describe,
+    Noted,
     Refused,
     RefusedReason,
+    ReportOwnVote,
+    ReportTip,
     Request,
     Response,
     Signed,
+    SignedMany,
+    SignMany,
     SignTransaction,
     SignVote,
+    TypedRequest,
 )
-from gateway.smart_agent.policy import check_transaction
-from ledger.crypto.domains import transaction_message, vote_message
+from gateway.smart_agent.signing import Prepared, prepare
+from gateway.smart_agent.vote_desk import VoteDesk
+from gateway.smart_agent.vote_watch import TipReport
+from ledger.crypto.domains import vote_message
+from ledger.crypto.ed25519 import verify_strict
 
 _log = logging.getLogger(__name__)
 
+_NOT_BOUND = Refused(RefusedReason.NOT_BOUND, "this SmartAgent is not bound to a chain yet")
+
 
 class Agent:
-    """Keys, chain and guard of one node. Synchronous: a signature and its record are one step."""
+    """Keys, chain, guard and audit log of one node. Synchronous: a signature and its record are one step."""
 
-    def __init__(self, keys: KeyProvider, binding: Binding, guard: SignGuard) -> None:
+    def __init__(
+        self,
+        keys: KeyProvider,
+        binding: Binding,
+        *,
+        guard: SignGuard,
+        alarm: AlarmFile,
+        audit: AuditLog,
+        clock: Clock,
+    ) -> None:
         self._keys = keys
         self._binding = binding
         self._guard = guard
+        self._alarm = alarm
+        self._audit = audit
+        self._clock = clock
+        self._desk = VoteDesk(guard, alarm, binding.slot_ms, clock)
         self._description = describe_keys(keys, binding.chain_id)
+        self._audit.append(EntryKind.STARTED, "", self._description.consensus)
+        if alarm.line is not None:
+            _log.critical("%s", alarm.line)
 
     @property
     def description(self) -> AgentKeys:
@@ -43,7 +76,7 @@ class Agent:
         return self._description
 
     def handle(self, request: Request) -> Response:
-        """Answer one request; a failure of the disk is a refusal too."""
+        """Answer one request; a failure of the disk or of a token is a refusal too."""
         try:
             response = self._answer(request)
         except AgentError as error:
@@ -52,45 +85,107 @@ class Agent:
             _log.warning("refused %s: %s", _summary(request), response)
         return response
 
+    def sync(self) -> None:
+        """Make audit entries durable that have waited long enough. Call it about once a second."""
+        try:
+            self._audit.sync_if_due()
+        except AgentError as error:
+            _log.error("%s", error)
+
     def _answer(self, request: Request) -> Response:
         match request:
             case Describe():
                 return self._description
             case Bind():
-                return self._bind(request.chain_id)
-            case SignTransaction():
-                return self._sign_transaction(request)
+                return self._bind(request)
             case SignVote():
                 return self._sign_vote(request)
-        assert_never(request)
+            case SignMany():
+                return self._sign_many(request)
+            case ReportTip():
+                self._desk.report_tip(TipReport(request.is_at_tip, request.agents))
+                return Noted(self._desk.standing)
+            case ReportOwnVote():
+                return self._report_own_vote(request)
+            case AskAuditHead():
+                self._audit.sync()
+                return AuditHead(self._audit.head.sequence, self._audit.head.hash)
+            case _:
+                return self._sign(request)
 
-    def _bind(self, chain_id: bytes) -> Response:
+    def _bind(self, request: Bind) -> Response:
         bound = self._binding.chain_id
         if bound is None:
-            self._binding.bind(chain_id)
-            self._description = describe_keys(self._keys, chain_id)
-            _log.info("bound to chain %s", chain_id.hex()[:16])
-        elif bound != chain_id:
+            self._binding.bind(request.chain_id, request.slot_ms)
+            self._description = describe_keys(self._keys, request.chain_id)
+            self._desk = VoteDesk(self._guard, self._alarm, request.slot_ms, self._clock)
+            _log.info("bound to chain %s", request.chain_id.hex()[:16])
+        elif bound != request.chain_id:
             detail = f"this SmartAgent serves chain {bound.hex()[:16]} and cannot change it"
             return Refused(RefusedReason.WRONG_CHAIN, detail)
         return self._description
 
-    def _sign_transaction(self, request: SignTransaction) -> Response:
-        refused = check_transaction(request, self._description)
-        if refused is not None:
-            return refused
-        return Signed(self._keys.sign(request.purpose, transaction_message(request.payload)))
+    def _sign(self, request: TypedRequest) -> Response:
+        prepared = prepare(request, self._description)
+        if isinstance(prepared, Refused):
+            return prepared
+        signature = self._keys.sign(prepared.purpose, prepared.message)
+        self._audit.append(prepared.kind, prepared.purpose.value, prepared.message)
+        return Signed(signature)
+
+    def _sign_many(self, request: SignMany) -> Response:
+        ready: list[Prepared] = []
+        for number, one in enumerate(request.requests):
+            prepared = prepare(one, self._description)
+            if isinstance(prepared, Refused):
+                return Refused(prepared.reason, f"request {number} of the batch: {prepared.detail}")
+            ready.append(prepared)
+        signatures = tuple(self._keys.sign(one.purpose, one.message) for one in ready)
+        self._audit.append_many(
+            [Event(one.kind, one.purpose.value, one.message, Result.DONE) for one in ready]
+        )
+        return SignedMany(signatures)
 
     def _sign_vote(self, request: SignVote) -> Response:
         chain_id = self._binding.chain_id
         if chain_id is None:
-            return Refused(RefusedReason.NOT_BOUND, "this SmartAgent is not bound to a chain yet")
+            return _NOT_BOUND
         vote = VoteRequest(request.kind, request.epoch, request.slot, request.block_hash)
-        refusal = self._guard.admit(vote)
-        if refusal is not None:
-            return Refused(RefusedReason.SIGN_GUARD, refusal.value)
-        message = vote_message(chain_id, vote.kind, vote.epoch, vote.slot, vote.block_hash)
-        return Signed(self._keys.sign(Purpose.CONSENSUS, message))
+        message = _message_of(chain_id, vote)
+        refused = self._desk.admit(vote)
+        if refused is None:
+            signature = self._keys.sign(Purpose.CONSENSUS, message)
+            self._log_vote(message, Result.DONE)
+            return Signed(signature)
+        if refused.reason is RefusedReason.SIGN_GUARD:
+            self._log_vote(message, Result.REFUSED)
+        return refused
+
+    def _log_vote(self, message: bytes, result: Result) -> None:
+        self._audit.append(
+            EntryKind.VOTE,
+            Purpose.CONSENSUS.value,
+            message,
+            result,
+            is_durable=result is Result.DONE,
+        )
+
+    def _report_own_vote(self, request: ReportOwnVote) -> Response:
+        chain_id = self._binding.chain_id
+        if chain_id is None:
+            return _NOT_BOUND
+        vote = VoteRequest(request.kind, request.epoch, request.slot, request.block_hash)
+        message = _message_of(chain_id, vote)
+        if not verify_strict(self._description.consensus, message, request.signature):
+            return Refused(RefusedReason.MALFORMED, "the vote does not bear this key's signature")
+        if self._desk.is_strange(vote):
+            self._desk.raise_alarm(vote)
+            self._audit.append(EntryKind.ALARM, "", message, is_durable=True)
+        return Noted(self._desk.standing)
+
+
+def _message_of(chain_id: bytes, vote: VoteRequest) -> bytes:
+    return vote_message(chain_id, vote.kind, vote.epoch, vote.slot, vote.block_hash)
 
 
 def _summary(request: Request) -> str:
@@ -98,7 +193,7 @@ def _summary(request: Request) -> str:
     match request:
         case SignTransaction():
             return f"transaction by the {request.purpose.value} key"
-        case SignVote():
+        case SignVote() | ReportOwnVote():
             return f"{request.kind.name} vote in epoch {request.epoch} slot {request.slot}"
         case _:
             return type(request).__name__

@@ -10,7 +10,9 @@ import msgspec
 from msgspec import Meta
 
 from gateway.errors import AgentError
+from gateway.smart_agent.messages import SLOT_MS_MAX, SLOT_MS_MIN
 from gateway.smart_agent.private_files import read_private, write_private
+from ledger.params import SLOT_MS
 
 _FILE_BYTES_MAX = 4096
 
@@ -19,6 +21,7 @@ class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1]
     key: Annotated[str, Meta(max_length=512)]
     chain_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None
+    slot_ms: Annotated[int, Meta(ge=SLOT_MS_MIN, le=SLOT_MS_MAX)] = SLOT_MS
 
 
 class Binding:
@@ -38,10 +41,15 @@ class Binding:
         """The chain's 32-byte id, or None before it is bound."""
         return None if self._content.chain_id is None else bytes.fromhex(self._content.chain_id)
 
-    def bind(self, chain_id: bytes) -> None:
-        """Name the chain, durably. May be called once."""
+    @property
+    def slot_ms(self) -> int:
+        """The chain's block interval."""
+        return self._content.slot_ms
+
+    def bind(self, chain_id: bytes, slot_ms: int = SLOT_MS) -> None:
+        """Name the chain and its block interval, durably. May be called once."""
         assert self.chain_id is None
-        content = _Content(version=1, key=self.key_uri, chain_id=chain_id.hex())
+        content = _Content(1, self.key_uri, chain_id.hex(), slot_ms)
         _write(self._path, content)
         self._content = content
 

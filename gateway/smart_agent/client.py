@@ -6,6 +6,7 @@ it was idle is opened again once.
 
 import socket
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.errors import AgentError, VoteConflictError
@@ -13,21 +14,34 @@ from gateway.smart_agent.endpoint import connect
 from gateway.smart_agent.keys import AgentKeys, Purpose
 from gateway.smart_agent.messages import (
     HEADER_BYTES,
+    Answer,
+    AskAuditHead,
+    AuditHead,
     Bind,
     Describe,
+    Noted,
     Refused,
     RefusedReason,
+    ReportOwnVote,
+    ReportTip,
     Request,
     Response,
     Signed,
+    SignedMany,
+    SignMany,
+    SignQuote,
+    SignReadingBatch,
     SignTransaction,
     SignVote,
+    SignVoucher,
     decode_frame_length,
     decode_response,
     encode_frame,
 )
 from ledger.crypto.domains import VoteKind
 from ledger.errors import SignerError, VoteRefusedError
+from ledger.params import SLOT_MS
+from ledger.types.block import Vote
 
 
 class AgentClient:
@@ -43,9 +57,9 @@ class AgentClient:
         """Return the public keys and, once bound, the chain id; raises `AgentError`."""
         return self._ask_keys(Describe())
 
-    def bind(self, chain_id: bytes) -> AgentKeys:
+    def bind(self, chain_id: bytes, slot_ms: int = SLOT_MS) -> AgentKeys:
         """Bind the agent to its one chain (32 bytes); raises `AgentError` when it has another."""
-        return self._ask_keys(Bind(chain_id))
+        return self._ask_keys(Bind(chain_id, slot_ms))
 
     def sign_transaction(self, purpose: str, payload: bytes) -> bytes:
         """Return the key's 64-byte signature over a transaction's canonical payload."""
@@ -54,6 +68,42 @@ class AgentClient:
     def sign_vote(self, kind: VoteKind, epoch: int, slot: int, block_hash: bytes) -> bytes:
         """Return a vote's 64-byte signature, durable in the guard; raises `AgentError`."""
         return self._ask_signature(SignVote(kind, epoch, slot, block_hash))
+
+    def sign_many(self, requests: Sequence[SignTransaction | SignReadingBatch]) -> list[bytes]:
+        """Return a signature for each of up to `SIGN_MANY_MAX` requests; all or none is given."""
+        response = self._ask(SignMany(tuple(requests)))
+        if not isinstance(response, SignedMany) or len(response.signatures) != len(requests):
+            raise self._unexpected()
+        return list(response.signatures)
+
+    def sign_reading_batch(self, payload: bytes) -> bytes:
+        """Return the metering key's signature over a canonical `ReadingBatch`."""
+        return self._ask_signature(SignReadingBatch(payload))
+
+    def sign_quote(self, payload: bytes) -> bytes:
+        """Return the wallet key's signature over a canonical `Quote`."""
+        return self._ask_signature(SignQuote(payload))
+
+    def sign_voucher(self, payload: bytes) -> bytes:
+        """Return the wallet key's signature over a canonical `Voucher`."""
+        return self._ask_signature(SignVoucher(payload))
+
+    def report_tip(self, *, is_at_tip: bool, agents: int) -> str:
+        """Tell how far the ledger is; return "voting", or why the agent signs no votes."""
+        return self._ask_noted(ReportTip(is_at_tip, agents))
+
+    def report_own_vote(self, vote: Vote) -> str:
+        """Hand in a vote by our own key that came from a peer; return "voting", or why not."""
+        return self._ask_noted(
+            ReportOwnVote(vote.kind, vote.epoch, vote.slot, vote.block_hash, vote.signature)
+        )
+
+    def audit_head(self) -> AuditHead:
+        """Return the audit log's newest entry, which is durable; raises `AgentError`."""
+        response = self._ask(AskAuditHead())
+        if not isinstance(response, AuditHead):
+            raise self._unexpected()
+        return response
 
     def close(self) -> None:
         """Close the connection; a later request opens another."""
@@ -72,10 +122,16 @@ class AgentClient:
             raise self._unexpected()
         return response.signature
 
+    def _ask_noted(self, request: Request) -> str:
+        response = self._ask(request)
+        if not isinstance(response, Noted):
+            raise self._unexpected()
+        return response.votes
+
     def _unexpected(self) -> AgentError:
         return AgentError(f"SmartAgent at {self._path} gave an answer of another kind: update it")
 
-    def _ask(self, request: Request) -> AgentKeys | Signed:
+    def _ask(self, request: Request) -> Answer:
         with self._lock:
             response = self._exchange(encode_frame(request))
         if isinstance(response, Refused):

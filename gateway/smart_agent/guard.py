@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 _HOW_TO_CONTINUE = (
     "nothing is signed without it: restore the file from this machine, or, if it is lost,"
     " set a record ahead of every vote of this key with"
-    " `smartshare agent --home DIR --new-guard EPOCH:SLOT`"
+    " `smartshare agent guard set EPOCH:SLOT --home DIR`"
 )
 
 

@@ -13,11 +13,14 @@ from msgspec import Meta
 from gateway.smart_agent.judge import EPOCH_MAX, SLOT_MAX
 from gateway.smart_agent.keys import AgentKeys, Purpose
 from ledger.crypto.domains import VoteKind
-from ledger.params import TRANSACTION_BYTES_MAX
-from ledger.types.primitives import Hash, Signature
+from ledger.params import AGENTS_MAX, SLOT_MS, TRANSACTION_BYTES_MAX
+from ledger.types.offers import OFFER_BYTES_MAX
+from ledger.types.primitives import Counter, Hash, Signature
 
 FRAME_BYTES_MAX = 256 * 1024  # twice the largest transaction
 HEADER_BYTES = 4
+SIGN_MANY_MAX = 256  # a batch's answer is 17 KiB, and keeps a vote waiting for some 10 ms
+SLOT_MS_MIN, SLOT_MS_MAX = 100, 60_000  # a genesis allows no other block intervals
 
 _HEADER = struct.Struct(">I")
 _DETAIL_LENGTH_MAX = 240  # one line of a log
@@ -30,9 +33,13 @@ class Describe(
 
 
 class Bind(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="bind"):
-    """Bind the agent to its one chain; the same chain may be named again. Answer: `AgentKeys`."""
+    """Bind the agent to its one chain; the same chain may be named again. Answer: `AgentKeys`.
+
+    The chain's block interval says how many votes a second are more than it can need.
+    """
 
     chain_id: Hash
+    slot_ms: Annotated[int, Meta(ge=SLOT_MS_MIN, le=SLOT_MS_MAX)] = SLOT_MS
 
 
 class SignTransaction(
@@ -55,10 +62,90 @@ class SignVote(
     block_hash: Hash
 
 
+class SignReadingBatch(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="reading-batch"
+):
+    """Sign a canonical `ReadingBatch` with the metering key. Answer: `Signed`."""
+
+    payload: Annotated[bytes, Meta(max_length=OFFER_BYTES_MAX)]
+
+
+class SignQuote(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="quote"
+):
+    """Sign a canonical `Quote` with the wallet key. Answer: `Signed`."""
+
+    payload: Annotated[bytes, Meta(max_length=OFFER_BYTES_MAX)]
+
+
+class SignVoucher(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="voucher"
+):
+    """Sign a canonical `Voucher` with the wallet key. Answer: `Signed`."""
+
+    payload: Annotated[bytes, Meta(max_length=OFFER_BYTES_MAX)]
+
+
+class SignMany(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="many"
+):
+    """Sign all of them, or, if one is refused, none. Answer: `SignedMany`, in the same order."""
+
+    requests: Annotated[
+        tuple[SignTransaction | SignReadingBatch, ...], Meta(min_length=1, max_length=SIGN_MANY_MAX)
+    ]
+
+
+class ReportTip(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="tip"
+):
+    """The ledger says whether it is at the chain's tip, and how many agents vote. Answer: `Noted`."""
+
+    is_at_tip: bool
+    agents: Annotated[int, Meta(ge=1, le=AGENTS_MAX)]
+
+
+class ReportOwnVote(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="own-vote"
+):
+    """The ledger received a vote that bears our consensus key's signature. Answer: `Noted`."""
+
+    kind: VoteKind
+    epoch: Annotated[int, Meta(ge=0, le=EPOCH_MAX)]
+    slot: Annotated[int, Meta(ge=0, le=SLOT_MAX)]
+    block_hash: Hash
+    signature: Signature
+
+
+class AskAuditHead(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="audit-head"
+):
+    """Ask for the audit log's newest entry, which is on disk before the answer. Answer: `AuditHead`."""
+
+
 class Signed(msgspec.Struct, frozen=True, array_like=True, tag="signed"):
     """A 64-byte Ed25519 signature."""
 
     signature: Signature
+
+
+class SignedMany(msgspec.Struct, frozen=True, array_like=True, tag="signed-many"):
+    """64-byte Ed25519 signatures."""
+
+    signatures: tuple[Signature, ...]
+
+
+class Noted(msgspec.Struct, frozen=True, array_like=True, tag="noted"):
+    """A report was heard; `votes` is "voting", or why no votes are signed."""
+
+    votes: str
+
+
+class AuditHead(msgspec.Struct, frozen=True, array_like=True, tag="audit-head"):
+    """The audit log's newest entry: its number, and the hash that stands for all up to it."""
+
+    sequence: Counter
+    hash: Hash
 
 
 class RefusedReason(enum.Enum):
@@ -70,6 +157,9 @@ class RefusedReason(enum.Enum):
     WRONG_SENDER = "wrong-sender"
     NOT_ALLOWED = "not-allowed"
     SIGN_GUARD = "sign-guard"
+    LISTENING = "listening"
+    RATE_LIMIT = "rate-limit"
+    ALARM = "alarm"
     FAILED = "failed"
 
 
@@ -83,8 +173,12 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
         return f"{self.reason.value}: {self.detail}"
 
 
-Request = Describe | Bind | SignTransaction | SignVote
-Response = AgentKeys | Signed | Refused
+TypedRequest = SignTransaction | SignReadingBatch | SignQuote | SignVoucher
+Request = (
+    Describe | Bind | TypedRequest | SignMany | SignVote | ReportTip | ReportOwnVote | AskAuditHead
+)
+Answer = AgentKeys | Signed | SignedMany | Noted | AuditHead
+Response = Answer | Refused
 
 _encoder = msgspec.msgpack.Encoder()
 _request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -1,6 +1,6 @@
 """Makes an agent's folder, and opens it for one process at a time.
 
-agent/  (0700)  unlock, sealed.key, guard, lock, agent.json  (all 0600)
+agent/  (0700)  unlock, sealed.key, guard, lock, alarm, agent.json  (all 0600), audit/  (0700)
 """
 
 import fcntl
@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gateway.clock import Clock, SystemClock
 from gateway.errors import AgentError
 from gateway.smart_agent.agent import Agent
+from gateway.smart_agent.alarm import AlarmFile
+from gateway.smart_agent.audit.log import AuditLog
 from gateway.smart_agent.binding import create_binding, open_binding
 from gateway.smart_agent.file_keys import FileKeys
 from gateway.smart_agent.guard import SignGuard, create_guard_file, read_guard_file
-from gateway.smart_agent.judge import FIRST_RECORD, SignRecord
+from gateway.smart_agent.judge import EPOCH_MAX, FIRST_RECORD, SLOT_MAX, SignRecord
 from gateway.smart_agent.keys import AgentKeys, KeyProvider, describe_keys
 from gateway.smart_agent.private_files import make_private_folder
 from gateway.smart_agent.sealed_key import (
@@ -29,6 +32,10 @@ _KEY_FILE = "sealed.key"
 _GUARD_FILE = "guard"
 _BINDING_FILE = "agent.json"
 _LOCK_FILE = "lock"
+_ALARM_FILE = "alarm"
+AUDIT_FOLDER = "audit"
+
+QUARANTINE_EPOCHS = 2  # a copy that still runs is heard of, and the set without it takes over
 
 
 def create_agent(folder: Path, unlock: UnlockSource, limits: KdfLimits = MODERATE) -> AgentKeys:
@@ -51,15 +58,21 @@ def is_agent_there(folder: Path) -> bool:
 
 
 @contextmanager
-def open_agent(folder: Path, unlock: UnlockSource) -> Iterator[Agent]:
+def open_agent(folder: Path, unlock: UnlockSource, clock: Clock | None = None) -> Iterator[Agent]:
     """Open an agent for as long as the block runs; raise `AgentError` when it cannot sign safely."""
+    clock = clock or SystemClock()
     if not is_agent_there(folder):
         raise AgentError(f"there is no SmartAgent in {folder}: run `smartshare init` first")
     make_private_folder(folder)
     with _locked(folder):
         binding = open_binding(folder / _BINDING_FILE)
-        with SignGuard(folder / _GUARD_FILE) as guard:
-            yield Agent(_open_keys(binding.key_uri, folder, unlock), binding, guard)
+        alarm = AlarmFile(folder / _ALARM_FILE)
+        keys = _open_keys(binding.key_uri, folder, unlock)
+        with (
+            SignGuard(folder / _GUARD_FILE) as guard,
+            AuditLog(folder / AUDIT_FOLDER, clock) as audit,
+        ):
+            yield Agent(keys, binding, guard=guard, alarm=alarm, audit=audit, clock=clock)
 
 
 def renew_guard(folder: Path, epoch: int, slot: int) -> None:
@@ -68,14 +81,38 @@ def renew_guard(folder: Path, epoch: int, slot: int) -> None:
     For a person who knows that every earlier vote of the key was before that point, as after a
     restore from a backup. Raises `AgentError` when a readable record says otherwise.
     """
-    path = folder / _GUARD_FILE
     with _locked(folder):
-        if path.exists():
-            record = read_guard_file(path).record
-            if (epoch, slot) <= (record.epoch, record.slot):
-                newest = f"epoch {record.epoch} slot {record.slot}"
-                raise AgentError(f"{path} is at {newest}: it cannot be set back or kept")
-        create_guard_file(path, SignRecord(epoch, slot))
+        _set_guard(folder / _GUARD_FILE, epoch, slot)
+
+
+def quarantine(folder: Path, current_epoch: int) -> SignRecord:
+    """Set the record behind every vote that another copy of this key may have given; lift an alarm.
+
+    The network is in `current_epoch`; voting starts again with slot 0 of the epoch after the next.
+    Raises `AgentError` when the record is further already.
+    """
+    with _locked(folder):
+        record = _set_guard(folder / _GUARD_FILE, current_epoch + QUARANTINE_EPOCHS, 0)
+        AlarmFile.remove(folder / _ALARM_FILE)
+    return record
+
+
+def show_guard(folder: Path) -> tuple[SignRecord, str | None]:
+    """Return the sign guard's record and the line of a standing alarm; the agent may be running."""
+    return read_guard_file(folder / _GUARD_FILE).record, AlarmFile(folder / _ALARM_FILE).line
+
+
+def _set_guard(path: Path, epoch: int, slot: int) -> SignRecord:
+    if not (0 <= epoch <= EPOCH_MAX and 0 <= slot <= SLOT_MAX):
+        raise AgentError(f"epoch {epoch} slot {slot} is out of range: look at the chain's status")
+    if path.exists():
+        record = read_guard_file(path).record
+        if (epoch, slot) <= (record.epoch, record.slot):
+            newest = f"epoch {record.epoch} slot {record.slot}"
+            raise AgentError(f"{path} is at {newest}: it cannot be set back or kept")
+    record = SignRecord(epoch, slot)
+    create_guard_file(path, record)
+    return record
 
 
 def _open_keys(uri: str, folder: Path, unlock: UnlockSource) -> KeyProvider:

@@ -1,9 +1,12 @@
 """The SmartAgent process: harden, unseal, listen, serve until cancelled."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.smart_agent.agent import Agent
+from gateway.smart_agent.audit.log import SYNC_INTERVAL_NS
 from gateway.smart_agent.endpoint import listening
 from gateway.smart_agent.hardening import forbid_memory_dumps
 from gateway.smart_agent.provision import open_agent
@@ -22,4 +25,13 @@ async def serve(folder: Path, socket_path: Path, ready: Callable[[], None]) -> N
     with open_agent(folder, find_unlock(folder)) as agent, listening(socket_path) as listener:
         _log.info("SmartAgent of node %s listens", agent.description.node.hex()[:16])
         ready()
-        await serve_requests(listener, agent.handle)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(serve_requests(listener, agent.handle))
+            tasks.create_task(_sync_forever(agent))
+
+
+async def _sync_forever(agent: Agent) -> None:
+    """Keep the audit log's unsynced end short when nothing is asked."""
+    while True:
+        await asyncio.sleep(SYNC_INTERVAL_NS / 1_000_000_000)
+        agent.sync()

@@ -20,6 +20,11 @@ GRANT_PREFIX = b"ssp/grant/1\0"
 GRANT_ID_PREFIX = b"ssp/grant-id/1\0"
 SESSION_TOKEN_PREFIX = b"ssp/session/1\0"
 
+
+READING_BATCH_PREFIX = b"ssp/batch/1\0"
+QUOTE_PREFIX = b"ssp/quote/1\0"
+VOUCHER_PREFIX = b"ssp/voucher/1\0"
+
 NO_HASH = bytes(32)  # what a vote to skip a slot carries
 
 
@@ -66,6 +71,21 @@ def grant_id(payload: bytes) -> bytes:
 def session_token_message(payload: bytes) -> bytes:
     """Return the bytes that a node signs for the canonical payload of a session token."""
     return SESSION_TOKEN_PREFIX + payload
+
+
+def reading_batch_message(payload: bytes) -> bytes:
+    """Return the bytes that a metering key signs for a reading batch's canonical payload."""
+    return READING_BATCH_PREFIX + payload
+
+
+def quote_message(payload: bytes) -> bytes:
+    """Return the bytes that a seller signs for a quote's canonical payload."""
+    return QUOTE_PREFIX + payload
+
+
+def voucher_message(payload: bytes) -> bytes:
+    """Return the bytes that a payer signs for a voucher's canonical payload."""
+    return VOUCHER_PREFIX + payload
 
 
 def header_hash(header: bytes) -> bytes:

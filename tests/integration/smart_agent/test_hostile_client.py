@@ -117,6 +117,7 @@ def test_a_connection_over_the_cap_is_served_when_a_place_is_free(agent):
 def test_twenty_thousand_garbage_frames(agent):
     chance = random.Random(20_000)
     keys = agent.client.bind(b"i" * 32)
+    agent.client.report_tip(is_at_tip=True, agents=1)
     agent.client.sign_vote(VoteKind.FINALIZE, 0, 2**60, b"a" * 32)
     seeds = [
         encode_frame(request)[HEADER_BYTES:]

@@ -57,7 +57,8 @@ def test_no_conflicting_signature_after_kill_9(home, start):
     slot = 1
     for _ in range(ROUNDS):
         with start(home) as agent:
-            agent.client.bind(CHAIN)
+            agent.client.bind(CHAIN, slot_ms=100)  # the fastest chain: 180 votes a second
+            agent.client.report_tip(is_at_tip=True, agents=1)
             voter = Voter(agent.socket_path, slot, enough=chance.randrange(10, 200))
             voter.start()
             assert voter.reached.wait(20)
@@ -66,6 +67,7 @@ def test_no_conflicting_signature_after_kill_9(home, start):
         assert len(voter.signed) >= 10
 
         with start(home) as agent:
+            agent.client.report_tip(is_at_tip=True, agents=1)
             for kind, signed_slot in voter.signed[-10:]:
                 assert not is_signed(agent.client, kind, signed_slot, B)
                 if kind is VoteKind.FINALIZE:

@@ -32,6 +32,7 @@ def register_device(sender):
 async def test_gateway_and_ledger_get_their_signatures(agent):
     assert agent.client.describe().chain_id is None
     keys = agent.client.bind(CHAIN)
+    agent.client.report_tip(is_at_tip=True, agents=1)
     assert keys == agent.client.describe()
 
     payload = register_device(keys.metering)
@@ -51,12 +52,14 @@ async def test_gateway_and_ledger_get_their_signatures(agent):
 def test_keys_chain_and_guard_survive_a_restart_under_an_open_client(home, start):
     with start(home) as agent:
         keys = agent.client.bind(CHAIN)
+        agent.client.report_tip(is_at_tip=True, agents=1)
         agent.client.sign_vote(VoteKind.FINALIZE, 0, 1, A)
         client = AgentClient(agent.socket_path)
         assert client.describe() == keys
 
     with start(home):
         assert client.describe() == keys
+        client.report_tip(is_at_tip=True, agents=1)
         with pytest.raises(AgentError, match="sign-guard"):
             client.sign_vote(VoteKind.NULLIFY, 0, 1, NO_HASH)
         client.close()
@@ -64,6 +67,7 @@ def test_keys_chain_and_guard_survive_a_restart_under_an_open_client(home, start
 
 async def test_many_threads_share_one_client(agent):
     keys = agent.client.bind(CHAIN)
+    agent.client.report_tip(is_at_tip=True, agents=1)
     sign, payload = agent.client.sign_transaction, register_device(keys.metering)
 
     async with asyncio.TaskGroup() as tasks:
@@ -168,6 +172,7 @@ def test_the_process_cannot_be_dumped(agent):
 
 def test_nothing_secret_in_argv_environment_or_log(home, agent):
     keys = agent.client.bind(CHAIN)
+    agent.client.report_tip(is_at_tip=True, agents=1)
     agent.client.sign_vote(VoteKind.NOTARIZE, 0, 1, A)
     agent.client.sign_transaction("metering", register_device(keys.metering))
     with pytest.raises(AgentError, match="wrong-sender"):

@@ -10,6 +10,7 @@ from gateway.ledger_host.service import _Service
 from gateway.messaging.service_login import LEDGER, service_password_file
 from gateway.sd_notify import Notifier
 from gateway.settings import Home, Settings
+from gateway.smart_agent.client import AgentClient
 from tests.support.ledger_lab import Lab
 
 
@@ -25,7 +26,7 @@ async def test_no_pings_after_the_thread_of_mqtt_died(tmp_path, monkeypatch):
     home.secrets.mkdir()
     service_password_file(home, LEDGER).write_text("secret")
     node = Lab(tmp_path).open()
-    service = _Service(home, Settings("gw1"), node)
+    service = _Service(home, Settings("gw1"), node, AgentClient(home.agent_socket))
     stop = asyncio.Event()
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:

@@ -1,21 +1,30 @@
 import logging
+import os
 
 import pytest
 
+from gateway.smart_agent.audit.entry import EntryKind, Result
+from gateway.smart_agent.audit.verify import verify_log
 from gateway.smart_agent.keys import AgentKeys, Purpose
 from gateway.smart_agent.messages import (
+    SIGN_MANY_MAX,
+    AskAuditHead,
     Bind,
     Describe,
     Refused,
     RefusedReason,
+    ReportOwnVote,
+    ReportTip,
     Signed,
+    SignMany,
     SignTransaction,
     SignVote,
 )
 from ledger.codec import canonical
 from ledger.crypto import ed25519
 from ledger.crypto.domains import NO_HASH, VoteKind, transaction_message, vote_message
-from ledger.types.transaction import Transaction, Transfer
+from ledger.crypto.hashing import sha256
+from ledger.types.transaction import Anchor, Transaction, Transfer
 
 CHAIN, OTHER_CHAIN = b"i" * 32, b"j" * 32
 A, B = b"a" * 32, b"b" * 32
@@ -24,6 +33,7 @@ A, B = b"a" * 32, b"b" * 32
 @pytest.fixture
 def bound(agent):
     agent.handle(Bind(CHAIN))
+    agent.handle(ReportTip(is_at_tip=True, agents=1))
     return agent
 
 
@@ -108,3 +118,107 @@ def test_a_vote_refused_after_restart_too(agent_folder, bound, caplog):
 
     assert refused.reason is RefusedReason.SIGN_GUARD
     assert "NULLIFY vote in epoch 0 slot 1" in caplog.text
+
+
+def anchor(agent, first, chain_id=CHAIN):
+    sender = agent.description.metering
+    body = Anchor(A, A, first, 1, 0, 0, A, bytes(32))
+    return SignTransaction(
+        Purpose.METERING,
+        canonical.encode(Transaction(chain_id, sender, first, sender, 1000, 100, body)),
+    )
+
+
+def entries(folder):
+    found = []
+    report = verify_log(folder / "audit", visit=lambda entry, _head: found.append(entry))
+    assert report.problem == ""
+    return found
+
+
+def test_a_batch_is_signed_in_order_and_each_signature_is_logged(agent_folder, bound):
+    requests = tuple(anchor(bound, number) for number in range(SIGN_MANY_MAX))
+
+    answer = bound.handle(SignMany(requests))
+
+    metering = bound.description.metering
+    assert len(answer.signatures) == SIGN_MANY_MAX
+    for request, signature in zip(requests[::50], answer.signatures[::50], strict=True):
+        message = transaction_message(request.payload)
+        assert ed25519.verify_strict(metering, message, signature)
+    logged = entries(agent_folder)[1:]
+    assert [entry.digest for entry in logged] == [
+        sha256(transaction_message(request.payload)) for request in requests
+    ]
+
+
+def test_one_bad_request_in_a_batch_and_none_is_signed(agent_folder, bound):
+    requests = (anchor(bound, 0), anchor(bound, 1, OTHER_CHAIN), anchor(bound, 2))
+
+    refused = bound.handle(SignMany(requests))
+
+    assert refused.reason is RefusedReason.WRONG_CHAIN
+    assert refused.detail.startswith("request 1 of the batch")
+    assert len(entries(agent_folder)) == 1
+
+
+def test_every_kind_of_signature_is_in_the_log_and_refused_votes_too(agent_folder, bound):
+    bound.handle(SignTransaction(Purpose.WALLET, transfer(bound)))
+    bound.handle(SignVote(VoteKind.NOTARIZE, 0, 1, A))
+    bound.handle(SignVote(VoteKind.NOTARIZE, 0, 1, B))
+    bound.handle(SignTransaction(Purpose.WALLET, transfer(bound, OTHER_CHAIN)))
+    head = bound.handle(AskAuditHead())
+
+    started, payment, vote, refused = entries(agent_folder)
+    assert started.kind is EntryKind.STARTED
+    assert (payment.kind, payment.purpose) == (EntryKind.TRANSACTION, "wallet")
+    assert payment.digest == sha256(transaction_message(transfer(bound)))
+    assert (vote.kind, vote.purpose, vote.result) == (EntryKind.VOTE, "consensus", Result.DONE)
+    assert vote.digest == sha256(vote_message(CHAIN, VoteKind.NOTARIZE, 0, 1, A))
+    assert (refused.kind, refused.result) == (EntryKind.VOTE, Result.REFUSED)
+    assert head.sequence == 4
+    assert verify_log(agent_folder / "audit", {4: head.hash}).problem == ""
+
+
+def test_no_signature_leaves_that_is_not_in_the_log(bound, monkeypatch):
+    def fail(_descriptor, _data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", fail)
+
+    payment = bound.handle(SignTransaction(Purpose.WALLET, transfer(bound)))
+    vote = bound.handle(SignVote(VoteKind.NOTARIZE, 0, 1, A))
+
+    assert payment.reason is vote.reason is RefusedReason.FAILED
+    assert "No space left" in payment.detail
+
+
+def own_vote(agent, slot, block_hash, signer=None):
+    """A vote by the agent's own consensus key, as a copy of it elsewhere would give it."""
+    message = vote_message(CHAIN, VoteKind.NOTARIZE, 0, slot, block_hash)
+    signature = agent._keys.sign(signer or Purpose.CONSENSUS, message)
+    return ReportOwnVote(VoteKind.NOTARIZE, 0, slot, block_hash, signature)
+
+
+def test_its_own_votes_coming_back_are_no_alarm(bound):
+    bound.handle(SignVote(VoteKind.NOTARIZE, 0, 3, A))
+
+    assert bound.handle(own_vote(bound, 3, A)).votes == "voting"
+
+
+def test_a_vote_it_never_gave_raises_the_alarm_for_good(agent_folder, bound, caplog):
+    bound.handle(SignVote(VoteKind.NOTARIZE, 0, 3, A))
+
+    answer = bound.handle(own_vote(bound, 4, B))
+
+    assert "another SmartAgent votes with this key" in answer.votes
+    assert bound.handle(SignVote(VoteKind.NOTARIZE, 0, 5, A)).reason is RefusedReason.ALARM
+    assert "another SmartAgent votes with this key" in caplog.text
+    assert entries(agent_folder)[-1].kind is EntryKind.ALARM
+
+
+def test_nobody_without_the_key_can_raise_it(bound):
+    forged = own_vote(bound, 4, B, signer=Purpose.WALLET)
+
+    assert bound.handle(forged).reason is RefusedReason.MALFORMED
+    assert isinstance(bound.handle(SignVote(VoteKind.NOTARIZE, 0, 5, A)), Signed)

@@ -130,7 +130,9 @@ def test_opening_heals_a_damaged_slot(path, caplog):
 
 
 def test_a_missing_guard_refuses_and_says_how_to_continue(tmp_path):
-    with pytest.raises(AgentError, match=r"is missing; nothing is signed.*--new-guard") as caught:
+    with pytest.raises(
+        AgentError, match=r"is missing; nothing is signed.*agent guard set"
+    ) as caught:
         SignGuard(tmp_path / "guard")
 
     assert "\n" not in str(caught.value)

@@ -5,9 +5,15 @@ import pytest
 
 from gateway.errors import AgentError
 from gateway.smart_agent.guard import read_guard_file
-from gateway.smart_agent.judge import FIRST_RECORD, SignRecord
-from gateway.smart_agent.messages import Bind, SignVote
-from gateway.smart_agent.provision import create_agent, open_agent, renew_guard
+from gateway.smart_agent.judge import FIRST_RECORD, SignRecord, VoteRequest
+from gateway.smart_agent.messages import Bind, RefusedReason, ReportTip, Signed, SignVote
+from gateway.smart_agent.provision import (
+    create_agent,
+    open_agent,
+    quarantine,
+    renew_guard,
+    show_guard,
+)
 from gateway.smart_agent.unlock import find_unlock
 from ledger.crypto.domains import VoteKind
 
@@ -25,6 +31,7 @@ def test_a_new_agent_opens_with_the_keys_it_was_made_with(tmp_path, cheap_limits
         assert agent.description == keys
     assert read_guard_file(folder / "guard").record == FIRST_RECORD
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert modes.pop("audit") == 0o700
     assert modes == dict.fromkeys(["unlock", "sealed.key", "guard", "lock", "agent.json"], 0o600)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
@@ -107,6 +114,7 @@ def test_without_its_guard_an_agent_does_not_open_until_it_is_renewed(agent_fold
 
     with open_in(agent_folder) as agent:
         agent.handle(Bind(b"i" * 32))
+        agent.handle(ReportTip(is_at_tip=True, agents=1))
         old = agent.handle(SignVote(VoteKind.NOTARIZE, 1, 900, b"a" * 32))
         new = agent.handle(SignVote(VoteKind.NOTARIZE, 2, 1, b"a" * 32))
     assert "before the newest slot" in old.detail
@@ -125,3 +133,47 @@ def test_a_guard_is_not_set_back(agent_folder):
 def test_a_running_agents_guard_is_not_renewed(agent_folder):
     with open_in(agent_folder), pytest.raises(AgentError, match="another SmartAgent runs"):
         renew_guard(agent_folder, epoch=9, slot=0)
+
+
+def vote_in(folder, epoch, slot, block_hash=b"a" * 32):
+    with open_in(folder) as agent:
+        agent.handle(Bind(b"i" * 32))
+        agent.handle(ReportTip(is_at_tip=True, agents=1))
+        return agent.handle(SignVote(VoteKind.NOTARIZE, epoch, slot, block_hash))
+
+
+def test_after_a_quarantine_nothing_is_voted_for_two_epochs_and_the_alarm_is_lifted(agent_folder):
+    assert isinstance(vote_in(agent_folder, 3, 50), Signed)
+    with open_in(agent_folder) as agent:
+        agent._desk.raise_alarm(VoteRequest(VoteKind.NOTARIZE, 3, 51, b"x" * 32))
+    assert vote_in(agent_folder, 3, 52).reason is RefusedReason.ALARM
+    assert "is not ours" in (show_guard(agent_folder)[1] or "")
+
+    assert quarantine(agent_folder, current_epoch=3) == SignRecord(5, 0)
+
+    assert show_guard(agent_folder) == (SignRecord(5, 0), None)
+    assert vote_in(agent_folder, 4, 900).reason is RefusedReason.SIGN_GUARD
+    assert isinstance(vote_in(agent_folder, 5, 1), Signed)
+
+
+def test_a_restored_folder_without_its_record_is_quarantined(agent_folder):
+    (agent_folder / "guard").unlink()
+
+    assert quarantine(agent_folder, current_epoch=0) == SignRecord(2, 0)
+    assert vote_in(agent_folder, 1, 7).reason is RefusedReason.SIGN_GUARD
+
+
+@pytest.mark.parametrize("epoch", [-3, 2**32 - 2, 2**70])
+def test_an_impossible_quarantine_changes_nothing(agent_folder, epoch):
+    before = show_guard(agent_folder)
+
+    with pytest.raises(AgentError, match="out of range"):
+        quarantine(agent_folder, epoch)
+    assert show_guard(agent_folder) == before
+
+
+def test_a_quarantine_into_the_past_is_refused(agent_folder):
+    vote_in(agent_folder, 9, 1)
+
+    with pytest.raises(AgentError, match="cannot be set back"):
+        quarantine(agent_folder, current_epoch=6)

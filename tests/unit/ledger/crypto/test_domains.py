@@ -17,6 +17,9 @@ PREFIXES = [
     domains.COIN_ID_PREFIX,
     domains.CHAIN_ID_PREFIX,
     domains.POSSESSION_PREFIX,
+    domains.READING_BATCH_PREFIX,
+    domains.QUOTE_PREFIX,
+    domains.VOUCHER_PREFIX,
 ]
 
 

@@ -1,0 +1,146 @@
+"""Whoever changes the log is found: the first broken entry is named."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.errors import AgentError
+from gateway.smart_agent.audit.entry import (
+    EMPTY,
+    Broken,
+    Entry,
+    EntryKind,
+    Result,
+    append_entry,
+    read_entry,
+)
+from gateway.smart_agent.audit.log import AuditLog
+from gateway.smart_agent.audit.segment import HEADER_BYTES, Segment, list_segments
+from gateway.smart_agent.audit.verify import verify_log
+from tests.support.readings import ManualClock
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "audit"
+
+
+@pytest.fixture
+def heads(folder):
+    """A log of 30 entries in several segments; the hash of each entry by its number."""
+    known = {}
+    with AuditLog(folder, ManualClock(), segment_bytes_max=1_000) as log:
+        for number in range(30):
+            log.append(EntryKind.TRANSACTION, "wallet", b"message %d" % number)
+            known[log.head.sequence] = log.head.hash
+    assert len(list_segments(folder)) > 3
+    return known
+
+
+def offsets(data):
+    """Where each entry of a segment begins."""
+    places, offset = [], HEADER_BYTES
+    while offset < len(data):
+        places.append(offset)
+        offset += 2 + int.from_bytes(data[offset : offset + 2], "big") + 32
+    return places
+
+
+def test_a_whole_log_agrees_with_every_hash_that_is_known(folder, heads):
+    report = verify_log(folder, heads)
+
+    assert report.problem == ""
+    assert (report.first, report.head.sequence, report.head.hash) == (1, 30, heads[30])
+
+
+def test_every_changed_byte_of_an_entry_names_that_entry(folder, heads):
+    first, second = list_segments(folder)[:2]
+    data = second.read_bytes()
+    start, end = offsets(data)[2:4]
+    entries_before = len(offsets(first.read_bytes())) + 2
+
+    for at in range(start, end):
+        changed = bytearray(data)
+        changed[at] ^= 0x40
+        second.write_bytes(changed)
+        report = verify_log(folder)
+        assert report.problem.startswith(f"entry {entries_before + 1} "), at
+        assert report.head.sequence == entries_before
+    second.write_bytes(data)
+    assert verify_log(folder).problem == ""
+
+
+def rewritten(data, before, change):
+    """The segment with its third entry changed and every later hash made to fit."""
+    head, chunks = before, []
+    for number, read in enumerate(Segment(Path(), before, data).entries()):
+        assert not isinstance(read, Broken)
+        entry, _, _ = read
+        if number == 2:
+            entry = change(entry)
+        entry = msgspec.structs.replace(entry, previous=head.hash)
+        head, chunk = append_entry(head, entry)
+        chunks.append(chunk)
+    return data[:HEADER_BYTES] + b"".join(chunks)
+
+
+def test_a_history_written_anew_breaks_at_the_next_segment_or_at_an_anchored_head(folder, heads):
+    first, second = list_segments(folder)[:2]
+    forged = rewritten(
+        first.read_bytes(),
+        EMPTY,
+        lambda entry: msgspec.structs.replace(entry, time_ms=entry.time_ms + 1),
+    )
+    count = len(offsets(forged))
+    first.write_bytes(forged)
+
+    assert f"entry {count + 1} is missing: segment {second.name}" in verify_log(folder).problem
+    for later in list_segments(folder)[1:]:
+        later.unlink()
+    assert verify_log(folder).problem == "", "nothing inside can tell"
+    assert verify_log(folder, {3: heads[3]}).problem == "entry 3 is not the one that was anchored"
+    assert verify_log(folder, {2: heads[2]}).problem == ""
+
+
+def test_a_missing_segment_and_a_missing_end_are_named(folder, heads):
+    segments = list_segments(folder)
+    middle = segments[1].read_bytes()
+    segments[1].unlink()
+    assert "is missing: segment" in verify_log(folder).problem
+
+    segments[1].write_bytes(middle)
+    segments[1].chmod(0o600)
+    segments[-1].unlink()
+    report = verify_log(folder, {30: heads[30]})
+    assert report.problem == (
+        f"entry {report.head.sequence + 1} is missing: the log ends before entry 30,"
+        " which was anchored"
+    )
+
+
+def test_entries_swapped_or_repeated_do_not_follow(folder, heads):
+    segment = list_segments(folder)[0]
+    data = segment.read_bytes()
+    one, two, three = offsets(data)[:3]
+
+    segment.write_bytes(data[:one] + data[two:three] + data[one:two] + data[three:])
+    assert verify_log(folder).problem.startswith("entry 1 does not follow")
+    segment.write_bytes(data[:two] + data[one:])
+    assert verify_log(folder).problem.startswith("entry 2 does not follow")
+
+
+def test_no_bytes_make_reading_fail():
+    head, chunk = append_entry(
+        EMPTY, Entry(1, 0, EntryKind.VOTE, "", bytes(32), Result.DONE, bytes(32))
+    )
+    read = read_entry(chunk, 0, EMPTY)
+    assert not isinstance(read, Broken)
+    assert read[1] == head
+    for end in range(len(chunk)):
+        assert isinstance(read_entry(chunk[:end], 0, EMPTY), Broken)
+
+
+def test_without_a_log_the_line_says_so(tmp_path):
+    with pytest.raises(AgentError, match="there is no audit log"):
+        verify_log(tmp_path / "audit")
