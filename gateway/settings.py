@@ -60,6 +60,11 @@ class Home:
         return self.path / "secrets"
 
     @property
+    def grants(self) -> Path:
+        """The grants that this node shows to others, where the network asks for them."""
+        return self.path / "grants"
+
+    @property
     def agent(self) -> Path:
         """The SmartAgent's folder; mode 0700."""
         return self.path / "agent"

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -112,29 +112,42 @@ class WalletAccount:
     def send(self, body: Body) -> tuple[str, bytes, int]:
         """Sign and submit; return the transaction's id, the sender and the nonce it used."""
         sender = self.keys.wallet
-        account = self._operator.ask("account", {"address": sender.hex()}, AccountReply)
-        status = self._operator.ask("status", {}, StatusReply)
-        payload = build_payload(
-            bytes.fromhex(status.chain_id),
-            sender,
-            account.pending_nonce,
-            status.height + EXPIRY_HEIGHTS,
-            body,
-        )
         with closing(self._agent):
-            signature = self._agent.sign_transaction(Purpose.WALLET, payload)
-        transaction_id = domains.transaction_id(payload).hex()
-        try:
-            self._operator.submit(wrap(payload, signature))
-        except MessagingError as error:
-            if not isinstance(error.__cause__, TimeoutError):
-                raise
-            # Sent, and no answer: sending another one might pay twice.
-            raise MessagingError(
-                f"{error} It may have been taken all the same: before you try again, look with "
-                f"`smartshare chain tx {transaction_id}`"
-            ) from None
-        return transaction_id, sender, account.pending_nonce
+            transaction_id, nonce = send_body(
+                self._operator,
+                sender,
+                body,
+                lambda payload: self._agent.sign_transaction(Purpose.WALLET, payload),
+            )
+        return transaction_id, sender, nonce
+
+
+def send_body(
+    operator: Operator, sender: bytes, body: Body, sign: Callable[[bytes], bytes]
+) -> tuple[str, int]:
+    """Sign with `sender`'s key and submit; return the transaction's id and the nonce it used."""
+    account = operator.ask("account", {"address": sender.hex()}, AccountReply)
+    status = operator.ask("status", {}, StatusReply)
+    payload = build_payload(
+        bytes.fromhex(status.chain_id),
+        sender,
+        account.pending_nonce,
+        status.height + EXPIRY_HEIGHTS,
+        body,
+    )
+    transaction_id = domains.transaction_id(payload).hex()
+    raw = wrap(payload, sign(payload))
+    try:
+        operator.submit(raw)
+    except MessagingError as error:
+        if not isinstance(error.__cause__, TimeoutError):
+            raise
+        # Sent, and no answer: sending another one might pay twice.
+        raise MessagingError(
+            f"{error} It may have been taken all the same: before you try again, look with "
+            f"`smartshare chain tx {transaction_id}`"
+        ) from None
+    return transaction_id, account.pending_nonce
 
 
 def check_applied(transaction_id: str, reply: TransactionReply) -> None:

@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gateway.cli.parser import PROGRAM, build_parser
+from gateway.cli.grammar import PROGRAM
+from gateway.cli.parser import build_parser
 from gateway.errors import GatewayError
 from ledger.errors import LedgerError
 

@@ -5,25 +5,24 @@ Handlers are imported only when their command runs, so that every command starts
 
 import argparse
 from pathlib import Path
-from typing import NoReturn, TypeAlias
 
-PROGRAM = "smartshare"
+from gateway.cli.grammar import (
+    PROGRAM,
+    Commands,
+    Parser,
+    command as _command,
+    group as _group,
+    home as _home,
+    json as _json,
+)
+from gateway.cli.identity_grammar import add_identity_commands
+
 EPILOG = "Every command that prints data takes --json. Exit codes: 0 done, 1 failed, 2 wrong usage."
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser that answers wrong usage with one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; try `{self.prog} --help`\n")
-
-
-Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"  # noqa: SLF001 - argparse has no public name
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = _Parser(
+    parser = Parser(
         prog=PROGRAM,
         description="What your devices measure becomes a record nobody can alter and a bill nobody "
         "can dispute.",
@@ -37,29 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_reading_commands(commands)
     _add_contract_commands(commands)
     _add_chain_commands(commands)
-    return parser
-
-
-def _command(commands: Commands, name: str, handler: str, summary: str) -> _Parser:
-    parser = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
-    parser.set_defaults(handler=handler)
-    return parser
-
-
-def _group(commands: Commands, name: str, summary: str) -> Commands:
-    parser = commands.add_parser(name, help=summary, description=summary)
-    return parser.add_subparsers(metavar="COMMAND", required=True, dest=f"{name}_command")
-
-
-def _home(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument(
-        "--home", type=Path, metavar="DIR", help="the node's folder (or set SMARTSHARE_HOME)"
-    )
-    return parser
-
-
-def _json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_identity_commands(commands)
     return parser
 
 
@@ -116,7 +93,7 @@ def _add_broker_commands(commands: Commands) -> None:
         "--anonymous", action="store_true", help="let everybody in; only on loopback"
     )
     _home(broker)
-    parts = broker.add_subparsers(metavar="COMMAND", dest="broker_command", parser_class=_Parser)
+    parts = broker.add_subparsers(metavar="COMMAND", dest="broker_command", parser_class=Parser)
     user = _group(parts, "user", "add, list and remove the users of a broker that runs alone")
     for name, summary in (
         ("add", "add a user, or give one a new password"),

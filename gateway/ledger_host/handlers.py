@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.errors import MessagingError
+from gateway.ledger_host.identity_answers import IdentityAnswers
 from gateway.messaging.server import Handler
 from gateway.model.ledger_api import (
     AccountReply,
@@ -60,6 +61,7 @@ class LedgerHandlers:
         self._node = node
         self._loop = loop
         self._querying = threading.Lock()
+        self._identities = IdentityAnswers(node, self._on_loop)
         self.finality_ms = 0
 
     def table(self) -> dict[str, Handler]:
@@ -73,6 +75,11 @@ class LedgerHandlers:
             "block": self._block,
             "device": self._device,
             "query": self._query,
+            "identity": lambda request: self._identities.identity(
+                _bytes(request.address, "address")
+            ),
+            "revocation": lambda request: self._identities.revocation(_bytes(request.id, "id")),
+            "software": lambda request: self._identities.software(_bytes(request.id, "id")),
         }
         return {verb: _handler(answer) for verb, answer in verbs.items()}
 

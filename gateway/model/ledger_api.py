@@ -10,6 +10,9 @@ Bytes travel as hexadecimal text, amounts and heights as integers.
     block        {height}                             -> BlockReply
     device       {device_id}                          -> DeviceReply
     query        {contract, method, args}             -> QueryReply
+    identity     {address}                            -> IdentityReply
+    revocation   {id}                                 -> RevocationReply
+    software     {id}                                 -> SoftwareReply
 """
 
 from typing import Literal
@@ -109,3 +112,39 @@ class QueryReply(msgspec.Struct, frozen=True):
     ok: bool
     result: str = ""
     refusal: str = ""
+
+
+class IdentityReply(msgspec.Struct, frozen=True):
+    """A node as the chain knows it. `time_ms` is the newest block's, against which a lease counts."""
+
+    registered: bool
+    time_ms: int
+    metering: str = ""
+    owner: str = ""
+    retired_height: int = 0
+    successor: str = ""
+    lease_instance: str = ""
+    lease_renewal: int = 0
+    lease_until_ms: int = 0
+
+
+class RevocationReply(msgspec.Struct, frozen=True):
+    """A grant's revocation and what became of it; `state` is "none" where it was never revoked."""
+
+    state: str
+    by: str = ""
+    subject: str = ""
+    cause: str = ""
+    note: str = ""
+    height: int = 0
+    statement: str = ""
+    decision: str = ""
+    decided_height: int = 0
+
+
+class SoftwareReply(msgspec.Struct, frozen=True):
+    """Whether a software measurement is on the chain's list."""
+
+    listed: bool
+    label: str = ""
+    height: int = 0

@@ -18,9 +18,25 @@ from ledger.node.evidence import load_certificate, load_evidence
 from ledger.node.execution import SerialExecutor
 from ledger.node.failures import FailedTransactions
 from ledger.node.queries import ContractQueries
-from ledger.node.views import AccountView, BlockView, NodeStatus, Progress, TransactionView
+from ledger.node.views import (
+    AccountView,
+    BlockView,
+    IdentityView,
+    NodeStatus,
+    Progress,
+    TransactionView,
+)
 from ledger.ports import Clock, ContractExecutor, ExecutionResult, VoteSigner
 from ledger.state.accounts import get_account
+from ledger.state.identities import (
+    StateIdentityFacts,
+    get_lease,
+    get_node,
+    get_owner,
+    get_retirement,
+    get_revocation,
+    get_software,
+)
 from ledger.state.keys import device_key
 from ledger.state.transition import check_transaction, genesis_writes
 from ledger.storage.reader import ChainReader
@@ -28,6 +44,7 @@ from ledger.storage.store import ChainStore
 from ledger.storage.verification import load_state_tree
 from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import check_genesis
+from ledger.types.identity_records import Revocation, Software
 from ledger.types.outcome import Outcome
 from ledger.types.records import Device
 
@@ -191,6 +208,28 @@ class LedgerNode:
         """Return the record of a registered device."""
         encoded = self._reader.get(device_key(device_id))
         return None if encoded is None else _devices.decode(encoded)
+
+    def identity(self, node_id: bytes) -> IdentityView:
+        """Return what the chain knows of a node, as of the newest final block."""
+        return IdentityView(
+            time_ms=self._chain.tip.time_ms,
+            node=get_node(self._reader, node_id),
+            owner=get_owner(self._reader, node_id),
+            retirement=get_retirement(self._reader, node_id),
+            lease=get_lease(self._reader, node_id),
+        )
+
+    def identity_facts(self) -> StateIdentityFacts:
+        """Return the newest final state's word on identities, for the handshake with peers."""
+        return StateIdentityFacts(self._reader, self._chain.chain_id)
+
+    def revocation(self, grant_id: bytes) -> Revocation | None:
+        """Return a grant's revocation, whatever became of it."""
+        return get_revocation(self._reader, grant_id)
+
+    def software(self, measurement: bytes) -> Software | None:
+        """Return a listed software measurement."""
+        return get_software(self._reader, measurement)
 
     def transaction(self, transaction_id: bytes) -> TransactionView:
         """Return where a transaction stands."""

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from ledger.state.context import CheckedTransaction
 from ledger.types.block import Certificate, Header
+from ledger.types.identity_records import Lease, Retirement
 from ledger.types.outcome import Outcome
+from ledger.types.records import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,17 @@ class AccountView:
     balance: int
     nonce: int
     pending_nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityView:
+    """What the chain knows of a node at its newest final block, whose Unix time is `time_ms`."""
+
+    time_ms: int
+    node: Node | None
+    owner: bytes | None
+    retirement: Retirement | None
+    lease: Lease | None
 
 
 class Progress(enum.Enum):

@@ -15,13 +15,14 @@ from ledger.state.keys import (
     software_key,
 )
 from ledger.state.overlay import StateReader
-from ledger.types.identity_records import Lease, Retirement, Revocation, RevocationState
+from ledger.types.identity_records import Lease, Retirement, Revocation, RevocationState, Software
 from ledger.types.records import Node
 
 _nodes = canonical.Decoder(Node)
 _leases = canonical.Decoder(Lease)
 _retirements = canonical.Decoder(Retirement)
 _revocations = canonical.Decoder(Revocation)
+_software = canonical.Decoder(Software)
 
 
 def get_node(state: StateReader, node_id: bytes) -> Node | None:
@@ -51,6 +52,12 @@ def get_revocation(state: StateReader, grant_id: bytes) -> Revocation | None:
     """Return a grant's revocation, whatever became of it."""
     data = state.get(revocation_key(grant_id))
     return None if data is None else _revocations.decode(data)
+
+
+def get_software(state: StateReader, measurement: bytes) -> Software | None:
+    """Return a listed software measurement."""
+    data = state.get(software_key(measurement))
+    return None if data is None else _software.decode(data)
 
 
 def get_foundation(state: StateReader) -> bytes | None:

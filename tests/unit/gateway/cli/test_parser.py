@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.grammar import PROGRAM
 from gateway.cli.main import main
-from gateway.cli.parser import PROGRAM, build_parser
+from gateway.cli.parser import build_parser
 
 ROOT = Path(__file__).parents[4]
 SHELL_BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)

@@ -29,7 +29,10 @@ from tests.support.ledger_lab import (
     sign_body,
 )
 
-VERBS = ("status", "account", "submit", "transaction", "evidence", "block", "device", "query")
+VERBS = (
+    *("status", "account", "submit", "transaction", "evidence", "block", "device", "query"),
+    *("identity", "revocation", "software"),
+)
 UNKNOWN = "77" * 32
 
 

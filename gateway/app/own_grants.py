@@ -1,0 +1,76 @@
+"""The two grants that a node shows: files in its home folder, checked before they are put there."""
+
+from pathlib import Path
+
+from gateway.app.issuer import format_grant, load_grant
+from gateway.clock import Clock
+from gateway.errors import SettingsError
+from gateway.settings import Home, write_atomic
+from ledger.identity.facts import LeaseFacts, Moment
+from ledger.identity.grant import decode_grant
+from ledger.identity.grant_check import VerifiedUnit, check_grants
+from ledger.identity.refusals import Refused
+from ledger.types.genesis import Genesis
+from ledger.types.genesis_file import genesis_chain_id
+
+
+class GenesisFacts:
+    """`IdentityFacts` for somebody who has the genesis and no chain: nothing is revoked or leased."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self.chain_id = genesis_chain_id(genesis)
+        self.foundation = genesis.foundation
+
+    def is_revoked(self, _grant_id: bytes, /) -> bool:
+        """Unknown here, so no."""
+        return False
+
+    def is_retired(self, _node_id: bytes, /) -> bool:
+        """Unknown here, so no."""
+        return False
+
+    def is_listed(self, _measurement: bytes, /) -> bool:
+        """Nothing is known to be listed."""
+        return False
+
+    def lease(self, _node_id: bytes, /) -> LeaseFacts | None:
+        """Nobody is known to hold a lease."""
+        return None
+
+
+def grant_files(home: Home) -> tuple[Path, Path]:
+    """Return where the manufacturer's and the unit's grant stand."""
+    return home.grants / "manufacturer.grant", home.grants / "unit.grant"
+
+
+def load_own_grants(home: Home) -> tuple[bytes, ...]:
+    """Return both grants; nothing where none were installed. Raises `SettingsError`."""
+    files = grant_files(home)
+    if not any(path.exists() for path in files):
+        return ()
+    return tuple(load_grant(path) for path in files)
+
+
+def install_grants(
+    home: Home, genesis: Genesis, node_id: bytes, chain: tuple[bytes, bytes], clock: Clock
+) -> VerifiedUnit:
+    """Put grants that hold for this node into its home; raises `SettingsError` with the reason."""
+    if genesis.foundation is None:
+        raise SettingsError(f"{home.genesis} names no foundation: this network needs no grants")
+    decoded = decode_grant(chain[1])
+    if isinstance(decoded, Refused):
+        raise SettingsError(f"the unit's grant is none: {decoded}")
+    result = check_grants(
+        chain,
+        node_id=node_id,
+        role=decoded[0].roles[0],
+        facts=GenesisFacts(genesis),
+        now=Moment(clock.now_ms(), is_trusted=clock.is_synchronised()),
+        allows_untrusted_clock=True,
+    )
+    if isinstance(result, Refused):
+        raise SettingsError(f"the grants do not hold for this node: {result}")
+    home.grants.mkdir(exist_ok=True)
+    for path, raw in zip(grant_files(home), chain, strict=True):
+        write_atomic(path, format_grant(raw).encode() + b"\n")
+    return result
