@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.errors import Rejected
-from gateway.model.observation import DeviceMessage, Observation, StoredReading
+from gateway.model.observation import Measured, Observation, StoredReading
 from gateway.model.principal import Principal
 
-MessageDone = Callable[[Rejected | None], None]
 StoreDone = Callable[[StoredReading | Rejected], None]
 
 
@@ -24,14 +23,42 @@ class Authenticator(Protocol):
         ...
 
 
+class TelemetrySource(Protocol):
+    """Who hands messages over, such as one connection, and is told what became of them.
+
+    Every message is answered exactly once, in the order in which this source handed them over,
+    on the event loop and never while it hands one over.
+    """
+
+    def settled(self, count: int) -> None:
+        """The oldest `count` messages without an answer need no more: on disk, or without readings."""
+        ...
+
+    def refused(self, refusal: Rejected) -> None:
+        """The oldest message without an answer is not stored."""
+        ...
+
+
 class TelemetrySink(Protocol):
     """Takes devices' messages from the broker."""
 
-    def accept(self, message: DeviceMessage, done: MessageDone) -> None:
-        """Take one message; call `done` on the event loop once it is on disk, or refused.
+    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
+        """Take one message that an authenticated device published on a telemetry topic.
 
         Messages of one device are stored in the order in which they are handed over.
         """
+        ...
+
+
+class MeasuredSink(Protocol):
+    """Takes from connectors what they decoded, many messages a commit: the readings store."""
+
+    def take(self, source: TelemetrySource, device: str, measured: Measured) -> None:
+        """Queue what was measured; `source` is told after its commit."""
+        ...
+
+    def pass_over(self, source: TelemetrySource, refusal: Rejected | None) -> None:
+        """Answer a message that makes no reading when it is its turn; None: there is nothing wrong."""
         ...
 
 

@@ -16,9 +16,8 @@ from gateway.broker.passwords import USERNAME_LENGTH_MAX, CredentialAuthenticato
 from gateway.broker.settings import BrokerSettings
 from gateway.clock import SystemClock
 from gateway.errors import SettingsError
-from gateway.model.observation import DeviceMessage
 from gateway.model.principal import Principal, PrincipalKind
-from gateway.ports import Authenticator, MessageDone
+from gateway.ports import Authenticator, TelemetrySource
 from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import Home
 
@@ -161,5 +160,5 @@ class _LetEverybodyIn(Authenticator):
 class _NoTelemetry:
     """No user of this broker has topics that are readings."""
 
-    def accept(self, message: DeviceMessage, done: MessageDone) -> None:  # noqa: ARG002 - as above
-        raise AssertionError(message.topic)
+    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:  # noqa: ARG002 - the port's
+        raise AssertionError(topic)

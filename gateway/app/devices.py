@@ -15,9 +15,8 @@ from gateway.connectors.modbus.connector import ModbusConnector
 from gateway.connectors.mqtt.connector import MqttConnector
 from gateway.errors import GatewayError
 from gateway.model.device import DeviceConfig
-from gateway.model.observation import DeviceMessage
 from gateway.model.principal import Principal
-from gateway.ports import MessageDone
+from gateway.ports import TelemetrySource
 from gateway.profiles.library import ProfileLibrary
 from gateway.profiles.profile import Profile
 from gateway.readings.store import ReadingsStore
@@ -46,7 +45,7 @@ class DeviceSet:
         self._clock = clock
         self._entries: tuple[DeviceEntry, ...] = ()
         self._modbus: list[tuple[DeviceConfig, Profile]] = []
-        self._mqtt = MqttConnector((), publisher)
+        self._mqtt = MqttConnector((), store)
         self._principals: dict[str, Principal] = {}
         self._stamp: tuple[int, int] | None = None
         self.problem = ""
@@ -64,7 +63,7 @@ class DeviceSet:
         self._entries = entries
         self._modbus = [pair for pair in devices if pair[1].transport == "modbus"]
         mqtt = [pair for pair in devices if pair[1].transport == "mqtt"]
-        self._mqtt = MqttConnector(mqtt, self._publisher)
+        self._mqtt = MqttConnector(mqtt, self._store)
         self._principals = {
             config.name: device_principal(
                 self._gateway, config.name, profile.publish_topics(config.name)
@@ -78,9 +77,9 @@ class DeviceSet:
         """Return the principal of a device that publishes by MQTT, or None."""
         return self._principals.get(username)
 
-    def accept(self, message: DeviceMessage, done: MessageDone) -> None:
+    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
         """Take one message from the broker."""
-        self._mqtt.accept(message, done)
+        self._mqtt.accept(source, device, topic, payload)
 
     async def run(self, recorder: SessionRecorder) -> None:
         """Poll the devices and watch the file until cancelled."""

@@ -13,30 +13,33 @@ from gateway.model.observation import Observation, StoredReading
 from gateway.pipeline.normalise import format_state
 from gateway.ports import StoreDone
 from gateway.readings.store import ReadingsStore
+from ledger.types.reading import Reading
 
 PUBLISH_INTERVAL_S = 0.25  # what a person sees as live
 
 
 class ReadingPublisher:
-    """An `ObservationSink` before the store that sees what was stored."""
+    """Asks the store for news; as an `ObservationSink` before it, it counts what is refused."""
 
     def __init__(self, store: ReadingsStore, gateway: str) -> None:
         self._store = store
         self._gateway = gateway
-        self._newest: dict[str, StoredReading] = {}
+        self._newest: dict[str, Reading] = {}
         self._available: dict[str, bool] = {}
         self._availability_changed: set[str] = set()
         self._gone: set[str] = set()
-        self.stored = 0
         self.rejected = 0
 
+    @property
+    def stored(self) -> int:
+        """How many readings were stored since the start."""
+        return self._store.stored
+
     def submit(self, observation: Observation, done: StoreDone) -> None:
-        """Store an observation and remember it for publication."""
+        """Store an observation, whose device is then available."""
 
         def stored(result: StoredReading | Rejected) -> None:
             if isinstance(result, StoredReading):
-                self.stored += 1
-                self._newest[result.device] = result
                 self.set_available(result.device, is_available=True)
             else:
                 self.rejected += 1
@@ -52,6 +55,7 @@ class ReadingPublisher:
 
     def forget_others(self, devices: AbstractSet[str]) -> None:
         """Forget the devices that are not among these, and take back what is retained of them."""
+        self._take_news()
         gone = self._available.keys() - devices
         for device in gone:
             del self._available[device]
@@ -68,10 +72,11 @@ class ReadingPublisher:
         """Publish until cancelled."""
         while True:
             await asyncio.sleep(PUBLISH_INTERVAL_S)
+            self._take_news()
             newest, self._newest = self._newest, {}
-            for device, stored in newest.items():
+            for device, reading in newest.items():
                 topic = topics.device(self._gateway, device, "state")
-                broker.publish(topic, format_state(stored.reading), retain=True)
+                broker.publish(topic, format_state(reading), retain=True)
             changed, self._availability_changed = self._availability_changed, set()
             for device in changed:
                 topic = topics.device(self._gateway, device, "availability")
@@ -80,6 +85,12 @@ class ReadingPublisher:
             for device in gone:
                 for leaf in ("state", "availability"):  # an empty one removes it (MQTT-3.3.1-10)
                     broker.publish(topics.device(self._gateway, device, leaf), b"", retain=True)
+
+    def _take_news(self) -> None:
+        news = self._store.take_news()
+        self._newest.update(news)
+        for device in news.keys() - self._available.keys():
+            self.set_available(device, is_available=True)  # it publishes by itself
 
 
 def _word(is_available: bool) -> str:

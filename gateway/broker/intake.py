@@ -52,7 +52,8 @@ class Intake:
         """Give the sink one reading; `packet_id` is acknowledged after it is on disk."""
         self._messages += 1
         self._bytes += len(reading.payload)
-        self.core.sink.accept(reading, _Handover(self, session, reading, qos, packet_id).finish)
+        handover = _Handover(self, session, reading, qos, packet_id)
+        self.core.sink.accept(handover, reading.device, reading.topic, reading.payload)
 
     def settle(self, size: int) -> None:
         """Note that one reading of `size` bytes is no longer pending."""
@@ -89,8 +90,16 @@ class _Handover(Place):
             if qos == 2:
                 session.received[packet_id] = False
 
-    def finish(self, refusal: Rejected | None) -> None:
-        """Take the sink's answer: None once the reading is on disk."""
+    def settled(self, count: int) -> None:
+        """Take the sink's answer: the reading is on disk."""
+        assert count == 1
+        self._finish(None)
+
+    def refused(self, refusal: Rejected) -> None:
+        """Take the sink's answer: the reading is not stored."""
+        self._finish(refusal)
+
+    def _finish(self, refusal: Rejected | None) -> None:
         intake = self._intake
         if refusal is not None:
             intake.core.tally.rejected += 1

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from ledger.types.reading import Quantity, Reading
 
 
@@ -13,6 +15,18 @@ class Observation:
     """
 
     device: str
+    quantities: tuple[Quantity, ...]
+    source_time_ms: int | None = None
+
+
+class Measured(msgspec.Struct, frozen=True, gc=False):
+    """What a profile made of one message: fit to be a reading as it is.
+
+    That is: 1 to `READING_QUANTITIES_MAX` quantities with the names, scales and units of a checked
+    profile, each value within 64 bits or None; the device's own clock (Unix ms), not negative and
+    within 64 bits, or None.
+    """
+
     quantities: tuple[Quantity, ...]
     source_time_ms: int | None = None
 

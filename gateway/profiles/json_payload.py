@@ -1,36 +1,30 @@
 """JSON messages of devices to exact quantities.
 
 Strict where JSON is loose: UTF-8 only, no NaN or Infinity, no key twice, bounded size and nesting.
-Numbers never pass through a float.
+Numbers never pass through a float. `parse_object` and what follows it here is the meaning; messages
+of the usual shape take the short way of `json_shape.py` to the same result.
 """
 
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NoReturn, TypeAlias
 
 from gateway.errors import Rejected, RejectReason
 from gateway.model import topics
+from gateway.model.observation import Measured
+from gateway.profiles.json_shape import JsonShape
 from gateway.profiles.profile import DEVICE_PLACEHOLDER, Profile
 from gateway.profiles.rounding import Rounder, round_decimal
+from gateway.profiles.source_time import bound_time_ms, parse_time_text
 from ledger.types.reading import Quantity
 
 PAYLOAD_BYTES_MAX = 64 * 1024
 CONTAINERS_MAX = 256  # bounds nesting far below Python's recursion limit
-SOURCE_TIME_MAX_MS = 253_402_300_799_999  # the end of the year 9999
-_TIME_CHARACTERS_MAX = 40  # more than any ISO 8601 form of one moment in microseconds
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_KNOWN_TOPICS_MAX = (
+    32  # 16 of the profile, and the device's `up` topic, whatever the gateway's name
+)
 
 Json: TypeAlias = "bool | str | int | Decimal | list[Json] | dict[str, Json] | None"
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """What a message says; `source_time_ms` is the device's own clock where it has one."""
-
-    quantities: tuple[Quantity, ...]
-    source_time_ms: int | None = None
 
 
 class _JsonError(ValueError):
@@ -82,14 +76,17 @@ class JsonDecoder:
         self._ignored = {_fill(topic, device) for topic in profile.mqtt.ignored_topics}
         self._known = {_fill(topic, device) for topic in profile.mqtt.topics}
         self._up_filter = topics.device("+", device, "up")
+        self._rounders = tuple(Rounder.of(one) for one in profile.mqtt.quantities)
+        paths = tuple(one.json for one in profile.mqtt.quantities)
         self._fields = tuple(
-            (one.json, tuple(one.json.split(".")), Rounder.of(one))
-            for one in profile.mqtt.quantities
+            (path, tuple(path.split(".")), rounder)
+            for path, rounder in zip(paths, self._rounders, strict=True)
         )
+        self._shape = JsonShape.of(paths, self._rounders, profile.mqtt.time)
         self._time_path = profile.mqtt.time or ""
         self._time_keys = tuple(self._time_path.split("."))
 
-    def decode(self, topic: str, payload: bytes) -> Decoded | Rejected | None:
+    def decode(self, topic: str, payload: bytes) -> Measured | Rejected | None:
         """Return what a message says; None for a known topic without readings."""
         if topic not in self._known:
             if topic in self._ignored:
@@ -98,6 +95,16 @@ class JsonDecoder:
                 return Rejected(
                     RejectReason.UNKNOWN_TOPIC, f"{topic[:100]!r} is not in the profile"
                 )
+            if len(self._known) < _KNOWN_TOPICS_MAX:
+                self._known.add(topic)
+        if self._shape is not None:
+            measured = self._shape.decode(payload)
+            if measured is not None:
+                return measured
+        return self.decode_any(payload)
+
+    def decode_any(self, payload: bytes) -> Measured | Rejected:
+        """Return what a message of any shape says."""
         data = parse_object(payload)
         if isinstance(data, Rejected):
             return data
@@ -107,7 +114,7 @@ class JsonDecoder:
         time_ms = self._read_time(data)
         if isinstance(time_ms, Rejected):
             return time_ms
-        return Decoded(quantities, time_ms)
+        return Measured(quantities, time_ms)
 
     def _read(self, data: dict[str, Json]) -> tuple[Quantity, ...] | Rejected:
         quantities = []
@@ -134,17 +141,17 @@ class JsonDecoder:
             return None
         value = _find(data, self._time_keys)
         if isinstance(value, str):
-            return _parse_time_text(value, self._time_path)
+            return parse_time_text(value, self._time_path)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             return _malformed(f"{self._time_path} is neither Unix seconds nor ISO 8601 text")
-        return _bounded(round_decimal(Decimal(value), 3))
+        return bound_time_ms(round_decimal(Decimal(value), 3))
 
 
 def decode_json(
     profile: Profile, device: str, topic: str, payload: bytes
-) -> Decoded | Rejected | None:
+) -> Measured | Rejected | None:
     """Decode a single message; who decodes many keeps a `JsonDecoder` per device."""
     return JsonDecoder(profile, device).decode(topic, payload)
 
@@ -160,21 +167,3 @@ def _find(data: Json, keys: tuple[str, ...]) -> Json:
             return None
         data = data.get(key)
     return data
-
-
-def _bounded(time_ms: int | None) -> int | None:
-    """Return a time from 1970 to 9999; None for any other, and for the 0 of a clock not yet set."""
-    return time_ms if time_ms is not None and 0 < time_ms <= SOURCE_TIME_MAX_MS else None
-
-
-def _parse_time_text(text: str, path: str) -> int | Rejected | None:
-    """Return the Unix ms of ISO 8601 text; None without an offset: whose local time is unknown."""
-    if len(text) > _TIME_CHARACTERS_MAX:
-        return _malformed(f"{path} is longer than {_TIME_CHARACTERS_MAX} characters")
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return _malformed(f"{path} is not ISO 8601 text such as 2026-01-31T12:00:00Z")
-    if moment.tzinfo is None:
-        return None
-    return _bounded((moment - _EPOCH) // timedelta(milliseconds=1))

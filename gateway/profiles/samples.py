@@ -5,8 +5,9 @@ from decimal import Decimal
 
 from gateway.errors import Rejected
 from gateway.model import topics
+from gateway.model.observation import Measured
 from gateway.profiles.bthome import decode_service_data
-from gateway.profiles.json_payload import Decoded, decode_json
+from gateway.profiles.json_payload import decode_json
 from gateway.profiles.modbus_map import decode_registers
 from gateway.profiles.profile import Profile, Sample
 from ledger.types.reading import Quantity
@@ -28,7 +29,7 @@ def parse_frame(text: str) -> bytes | None:
     return bytes.fromhex(text) if _FRAME.fullmatch(text) else None
 
 
-def decode_sample(profile: Profile, sample: Sample) -> Decoded | Rejected | None:
+def decode_sample(profile: Profile, sample: Sample) -> Measured | Rejected | None:
     """Decode a sample's raw data the way a connector would."""
     if profile.modbus is not None:
         registers = {
@@ -43,8 +44,8 @@ def decode_sample(profile: Profile, sample: Sample) -> Decoded | Rejected | None
     return _without_time(decode_service_data(parse_frame(sample.frame or "") or b""))
 
 
-def _without_time(quantities: tuple[Quantity, ...] | Rejected) -> Decoded | Rejected:
-    return quantities if isinstance(quantities, Rejected) else Decoded(quantities)
+def _without_time(quantities: tuple[Quantity, ...] | Rejected) -> Measured | Rejected:
+    return quantities if isinstance(quantities, Rejected) else Measured(quantities)
 
 
 def check_sample(profile: Profile, sample: Sample) -> str | None:
@@ -60,7 +61,7 @@ def check_sample(profile: Profile, sample: Sample) -> str | None:
     return _compare(decoded, sample)
 
 
-def _compare(decoded: Decoded, sample: Sample) -> str | None:
+def _compare(decoded: Measured, sample: Sample) -> str | None:
     found = {one.name: _number(one) for one in decoded.quantities}
     for name, value in sample.values.items():
         wanted = None if value is None else parse_decimal(value)

@@ -5,8 +5,8 @@ Each function runs inside a commit of the one writer, and changes nothing when i
 
 import sqlite3
 
-from gateway.pipeline.batch import Backlog, Batch
-from gateway.readings.progress import find_position
+from gateway.pipeline.batch import Batch
+from gateway.readings.progress import find_unanchored
 from gateway.readings.records import OutboxEntry, SettlementStatus
 from gateway.readings.retention import drop_superseded
 from gateway.readings.schema import BATCH, DEVICE, OUTBOX
@@ -47,12 +47,13 @@ def save_transaction(connection: sqlite3.Connection, entry: OutboxEntry, created
 
 def save_batch(
     connection: sqlite3.Connection, device: int, batch: Batch, entry: OutboxEntry, created_ms: int
-) -> Backlog | None:
-    """Keep a batch and its signed anchor, and return what waits after it.
+) -> tuple[int, int] | None:
+    """Keep a batch and its signed anchor.
 
-    None if it does not start where the last one ended.
+    Returns the device's key and the first sequence that no standing batch holds then, or None if the
+    batch does not start where the last one ended.
     """
-    if batch.first != find_position(connection, device).unanchored:
+    if batch.first != find_unanchored(connection, device):
         return None
     save_transaction(connection, entry, created_ms)
     is_it = OUTBOX.c.transaction_id == entry.transaction_id
@@ -71,7 +72,7 @@ def save_batch(
             status=SettlementStatus.PENDING.value,
         ),
     )
-    return find_position(connection, device).backlog
+    return device, batch.last + 1
 
 
 def mark_transaction(
@@ -103,10 +104,11 @@ def mark_batch_final(
 
 def mark_batch_failed(
     connection: sqlite3.Connection, transaction_id: bytes, height: int
-) -> tuple[int, Backlog] | None:
+) -> tuple[int, int] | None:
     """Give up a pending batch and the device's later ones, whose anchors build on it.
 
-    Returns the device's key and what waits then, or None if no such batch is pending.
+    Returns the device's key and the first sequence that no standing batch holds then, or None if no
+    such batch is pending.
     """
     is_pending = BATCH.c.status == SettlementStatus.PENDING.value
     found = ask_first(
@@ -129,4 +131,4 @@ def mark_batch_failed(
         ),
     )
     write(connection, BATCH.update(status=failed, height=height).where(is_lost))
-    return device, find_position(connection, device).backlog
+    return device, find_unanchored(connection, device)

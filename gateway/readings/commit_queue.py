@@ -1,7 +1,8 @@
 """Group commit: what waits is written in one transaction, and answered only after its COMMIT.
 
 Rule 1: one group is written at a time, in the order of arrival: there is one writer.
-Rule 2: a `done` is called on the event loop, after the commit of its group, in order.
+Rule 2: a source is answered on the event loop, after the commit of its group, in the order in which
+it handed over, refusals included.
 Rule 3: what follows from a commit in memory is noted before anything of the next one is.
 Rule 4: the first error ends the queue: everything that waits is refused, nothing is tried again.
 
@@ -13,44 +14,63 @@ on. Which one is measured as it runs.
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future as ThreadFuture, ThreadPoolExecutor, wait
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.clock import Clock
 from gateway.errors import Rejected, RejectReason, StoreError
-from gateway.model.observation import StoredReading
-from gateway.ports import StoreDone
+from gateway.ports import TelemetrySource
 from gateway.readings.faults import store_faults
-from gateway.readings.progress import ReadingRow
+from gateway.readings.pages import LOG_BYTES_MAX, append_log, fold_log
+from gateway.readings.recent import RecentReadings
+from gateway.readings.runs import Run
 
 GROUP_READINGS_MAX = 1_000  # bounds the time of one commit, and with it the time to an answer
-QUEUE_READINGS_MAX = 20_000  # some 0.2 s of work on a fast machine: more would only add delay
-QUEUE_BYTES_MAX = 16 * 1024 * 1024
+GROUP_BYTES_MAX = 1024 * 1024
+QUEUE_GROUPS_MAX = 20  # full ones: some 0.2 s of work on a fast machine: more would only add delay
 LOOP_COMMIT_MAX_NS = 5_000_000  # how long a commit may hold up the event loop
 SLOW_COMMITS = 4  # so many slow ones in a row are the disk, not a checkpoint
 THREAD_GROUPS = 500  # then the thread writes so many groups before the loop tries again
 
-_INSERT = "INSERT INTO reading (device, sequence, gateway_time_ms, encoded) VALUES (?, ?, ?, ?)"
-
 Result = TypeVar("Result")
 Job = Callable[[sqlite3.Connection], Result]
-Answer = tuple[StoreDone, StoredReading | Rejected]
+Answer = tuple[TelemetrySource, int, Rejected | None]  # so many are stored, then one is refused
 QueuedJob = tuple[Job[Any], Callable[[Any], None], asyncio.Future[Any]]
 
 
 class _Group:
     """What one commit writes, and who waits for it."""
 
-    __slots__ = ("answers", "byte_count", "jobs", "rows")
+    __slots__ = ("byte_count", "count", "jobs", "must_fold", "refusals", "runs", "waiting")
 
     def __init__(self) -> None:
-        self.rows: list[ReadingRow] = []
-        self.answers: list[Answer] = []
-        self.jobs: list[QueuedJob] = []
+        self.runs: dict[int, Run] = {}
+        self.count = 0
         self.byte_count = 0
+        self.jobs: list[QueuedJob] = []
+        self.must_fold = False
+        self.waiting: dict[TelemetrySource, int] = {}  # since its last refusal in this group
+        self.refusals: list[Answer] = []
+
+    def refuse(self, source: TelemetrySource, refusal: Rejected) -> None:
+        """Note that a source's next answer is a refusal."""
+        self.refusals.append((source, self.waiting.pop(source, 0), refusal))
+
+    def answers(self) -> list[Answer]:
+        """Return what the sources are told after the commit."""
+        return [*self.refusals, *((source, count, None) for source, count in self.waiting.items())]
+
+    def failures(self, refusal: Rejected) -> Iterator[Answer]:
+        """Give what the sources are told if there is no commit."""
+        for source, count, own in self.answers():
+            for _ in range(count):
+                yield source, 0, refusal
+            if own is not None:
+                yield source, 0, own
 
 
 class CommitQueue:
@@ -61,19 +81,23 @@ class CommitQueue:
         connection: sqlite3.Connection,
         path: Path,
         clock: Clock,
-        on_stored: Callable[[Sequence[ReadingRow]], None],
+        recent: RecentReadings,
+        on_stored: Callable[[Mapping[int, Run], int], None],
     ) -> None:
-        """`on_stored` is told the readings of each commit, before their answers."""
+        """`recent` mirrors the log.
+
+        `on_stored` is told the readings of each commit by device, and how many, before the answers.
+        """
+        self.is_full = False  # readings come in faster than the disk takes them
         self.failure: StoreError | None = None
         self.failed = asyncio.Event()
         self._connection = connection
         self._path = path
         self._clock = clock
+        self._recent = recent
         self._on_stored = on_stored
         self._groups: deque[_Group] = deque()
         self._open_group: _Group | None = None  # the last of `_groups`, unless it is full or taken
-        self._waiting = 0
-        self._waiting_bytes = 0
         self._is_running = False  # a flush is scheduled or in flight
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -82,37 +106,52 @@ class CommitQueue:
         self._slow_commits = 0
         self._thread_groups = 0
 
-    @property
-    def is_full(self) -> bool:
-        """Whether readings come in faster than the disk takes them."""
-        return self._waiting >= QUEUE_READINGS_MAX or self._waiting_bytes >= QUEUE_BYTES_MAX
+    def put(self, device: int, sequence: int, encoded: bytes, source: TelemetrySource) -> None:
+        """Queue the next reading of a device, by its key; `source` is told after the commit."""
+        group = self._open_group or self._start_group()
+        run = group.runs.get(device)
+        if run is None:
+            group.runs[device] = Run(device, sequence, [encoded])
+        else:
+            run.readings.append(encoded)
+        waiting = group.waiting
+        waiting[source] = waiting.get(source, 0) + 1
+        group.count += 1
+        group.byte_count += len(encoded)
+        if group.count >= GROUP_READINGS_MAX or group.byte_count >= GROUP_BYTES_MAX:
+            self._open_group = None
+            self.is_full = len(self._groups) >= QUEUE_GROUPS_MAX
+        if not self._is_running:
+            self._start()
 
-    def put(self, row: ReadingRow, stored: StoredReading, done: StoreDone) -> None:
-        """Queue a reading; `done` gets `stored` after the commit, or a `Rejected`."""
-        group = self._open_group
-        if group is None or len(group.rows) >= GROUP_READINGS_MAX:
-            group = self._start_group()
-        size = len(row[3])
-        group.rows.append(row)
-        group.answers.append((done, stored))
-        group.byte_count += size
-        self._waiting += 1
-        self._waiting_bytes += size
+    def pass_over(self, source: TelemetrySource, refusal: Rejected | None) -> None:
+        """Answer what needs no storing when it is the source's turn."""
+        group = self._groups[-1] if self._groups else self._start_group()
+        if refusal is None:
+            group.waiting[source] = group.waiting.get(source, 0) + 1
+        else:
+            group.refuse(source, refusal)
         if not self._is_running:
             self._start()
 
     async def run(
-        self, job: Job[Result], then: Callable[[Result], None] = lambda _: None
+        self,
+        job: Job[Result],
+        then: Callable[[Result], None] = lambda _: None,
+        *,
+        with_empty_log: bool = False,
     ) -> Result:
         """Run a job inside the next commit, and return what it returned once that is on disk.
 
-        `then` is told it right after the commit, even when the caller was cancelled meanwhile.
+        `then` is told it right after the commit, even when the caller was cancelled meanwhile. The
+        job meets the readings of its own commit, and none of them in the log if `with_empty_log`.
         """
         if self.failure is not None:
             raise self.failure
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         group = self._open_group or self._start_group()
         group.jobs.append((job, then, future))
+        group.must_fold = group.must_fold or with_empty_log
         if not self._is_running:
             self._start()
         return await future
@@ -124,7 +163,7 @@ class CommitQueue:
             raise self.failure
         results: list[Result] = []
         try:
-            self._write([], [lambda connection: results.append(job(connection))])
+            self._write(_Group(), [lambda connection: results.append(job(connection))])
         except StoreError as failure:
             self._fail(failure)
             raise
@@ -152,6 +191,10 @@ class CommitQueue:
         group = self._groups.popleft()
         if group is self._open_group:
             self._open_group = None
+        self.is_full = self.is_full and len(self._groups) >= QUEUE_GROUPS_MAX
+        recent_bytes = self._recent.byte_count
+        if group.runs and recent_bytes + group.byte_count > LOG_BYTES_MAX:
+            group.must_fold = True
         return group
 
     def _start(self) -> None:
@@ -190,9 +233,11 @@ class CommitQueue:
             self._settle(group, future.result)
 
     def _commit(self, group: _Group) -> list[Any]:
-        return self._write(group.rows, [job for job, _, _ in group.jobs])
+        if not group.runs and not group.jobs:
+            return []  # nothing but refusals
+        return self._write(group, [job for job, _, _ in group.jobs])
 
-    def _write(self, rows: list[ReadingRow], jobs: list[Job[Any]]) -> list[Any]:
+    def _write(self, group: _Group, jobs: list[Job[Any]]) -> list[Any]:
         """Write one transaction and return what its jobs returned; raises `StoreError`.
 
         An error in COMMIT itself may leave the transaction on disk: its readings were not answered,
@@ -200,11 +245,14 @@ class CommitQueue:
         """
         connection = self._connection
         with store_faults(self._path):
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(_INSERT, rows)
+            connection.execute("BEGIN IMMEDIATE").close()
+            if group.must_fold:
+                fold_log(connection, self._recent.joined_with(group.runs.values()))
+            elif group.runs:
+                append_log(connection, group.runs)
             results = [job(connection) for job in jobs]
             started_ns = self._clock.monotonic_ns()
-            connection.execute("COMMIT")
+            connection.execute("COMMIT").close()
         self._choose_writer(self._clock.monotonic_ns() - started_ns)
         return results
 
@@ -229,20 +277,25 @@ class CommitQueue:
             self._groups.appendleft(group)
             self._fail(StoreError(f"readings store {self._path}: internal error: {bug!r}"))
             raise
-        self._waiting -= len(group.answers)
-        self._waiting_bytes -= group.byte_count
         self._go_on()
-        self._on_stored(group.rows)
+        if group.must_fold:
+            self._recent.clear()
+        else:
+            self._recent.add(group.runs.values(), group.byte_count)
+        self._on_stored(group.runs, group.count)
         for (_, then, future), result in zip(group.jobs, results, strict=True):
             then(result)
             if not future.done():
                 future.set_result(result)
-        self._answer(iter(group.answers))
+        self._answer(iter(group.answers()))
 
     def _answer(self, answers: Iterator[Answer]) -> None:
         try:
-            for done, result in answers:
-                done(result)
+            for source, count, refusal in answers:
+                if count:
+                    source.settled(count)
+                if refusal is not None:
+                    source.refused(refusal)
         except Exception:
             # One caller's bug must not leave the others without an answer.
             if self._loop is not None and not self._is_closed:
@@ -254,11 +307,10 @@ class CommitQueue:
         self.failure = failure
         self._is_running = False
         groups, self._groups, self._open_group = self._groups, deque(), None
-        self._waiting = self._waiting_bytes = 0
+        self.is_full = False
         self.failed.set()
         for _, _, future in [job for group in groups for job in group.jobs]:
             if not future.done():
                 future.set_exception(failure)
         refused = Rejected(RejectReason.STORE_FAILED, str(failure))
-        waiting = [done for group in groups for done, _ in group.answers]
-        self._answer(iter([(done, refused) for done in waiting]))
+        self._answer(chain.from_iterable(group.failures(refused) for group in groups))

@@ -15,6 +15,10 @@ PRIMARY_CODE = 0xFF  # the low byte of an extended result code
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+class DamagedRowError(Exception):
+    """A row that this program did not write; inside of `store_faults` it becomes a `StoreError`."""
+
+
 def damaged(path: Path, finding: str) -> StoreError:
     """Return the error for a database that contradicts itself."""
     return StoreError(
@@ -39,8 +43,10 @@ def describe_failure(path: Path, error: sqlite3.Error) -> StoreError:
 
 @contextmanager
 def store_faults(path: Path) -> Iterator[None]:
-    """Turn any error of SQLite into a `StoreError`."""
+    """Turn any error of SQLite, and what contradicts itself, into a `StoreError`."""
     try:
         yield
+    except DamagedRowError as error:
+        raise damaged(path, str(error)) from None
     except sqlite3.Error as error:
         raise describe_failure(path, error) from error

@@ -2,6 +2,10 @@
 
 import sqlite3
 import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,9 +15,16 @@ from gateway.errors import StoreError
 from gateway.model.observation import StoredReading
 from gateway.pipeline.batch import Backlog
 from gateway.readings.faults import damaged, store_faults
-from gateway.readings.progress import Position, find_position, find_positions
+from gateway.readings.pages import (
+    SEQUENCE_MAX,
+    read_log,
+    read_pages,
+    read_pages_backwards,
+)
+from gateway.readings.progress import Position, find_position, find_positions, find_time_ms
 from gateway.readings.records import BatchRecord, DeviceRecord, OutboxEntry, SettlementStatus
-from gateway.readings.schema import BATCH, DEVICE, OUTBOX, READING, open_reader
+from gateway.readings.runs import Run, decode_reading
+from gateway.readings.schema import BATCH, DEVICE, OUTBOX, open_reader
 from gateway.readings.statements import ask
 from ledger.codec.canonical import Decoder
 from ledger.errors import CodecError
@@ -25,10 +36,11 @@ _decode_reading = Decoder(Reading).decode
 _IS_STANDING = BATCH.c.status != SettlementStatus.FAILED.value
 
 
-class ReadingsQueries:
+class ReadingsQueries(ABC):
     """Reads through a connection of their own, from any thread, one at a time.
 
-    Every method raises `StoreError` for a device that the store does not know.
+    What is recent is asked for before the pages: what a fold moves meanwhile is then seen twice, not
+    missed. Every method raises `StoreError` for a device that the store does not know.
     """
 
     def __init__(self, path: Path, reader: sqlite3.Connection) -> None:
@@ -41,9 +53,10 @@ class ReadingsQueries:
         query = DEVICE.select(
             DEVICE.c.device, DEVICE.c.name, DEVICE.c.device_id, DEVICE.c.profile_hash
         )
-        with self._reader_lock, store_faults(self.path):
+        with self._snapshot():
+            recent = self._recent_runs()
             known = ask(self._reader, query.order_by(DEVICE.c.device))
-            positions = find_positions(self._reader)
+            positions = find_positions(self._reader, recent)
         return [
             DeviceRecord(name, device_id, profile, positions[key].next_sequence)
             for key, name, device_id, profile in known
@@ -56,16 +69,21 @@ class ReadingsQueries:
 
     def range(self, device: str, first: int, count: int) -> list[StoredReading]:
         """Return the stored readings among `count` sequences from `first`, in order."""
-        in_range = READING.c.sequence.between(first, first + count - 1)
-        query = READING.select(READING.c.encoded).where(
-            (READING.c.device == self._key(device)) & in_range
-        )
-        return self._readings(device, query.order_by(READING.c.sequence))
+        key, last = self._key(device), first + count - 1
+        with self._snapshot():
+            found = _cut(self._recent_run(key), first, last)
+            found.update(read_pages(self._reader, key, first, last))
+        return self._readings(device, found)
 
     def last(self, device: str, limit: int) -> list[StoredReading]:
         """Return the newest `limit` readings of a device, oldest first."""
-        query = READING.select(READING.c.encoded).where(READING.c.device == self._key(device))
-        return self._readings(device, query.order_by(READING.c.sequence.desc()).limit(limit))[::-1]
+        key = self._key(device)
+        with self._snapshot():
+            found = _cut(self._recent_run(key), 1, SEQUENCE_MAX)
+            pages = read_pages_backwards(self._reader, key, min(found, default=SEQUENCE_MAX))
+            with closing(pages) as older:
+                found.update(islice(older, max(0, limit - len(found))))
+        return self._readings(device, found)[-limit:] if limit > 0 else []
 
     def unanchored(self, device: str, limit: int) -> list[StoredReading]:
         """Return the oldest `limit` readings that no standing batch holds, in order."""
@@ -137,14 +155,39 @@ class ReadingsQueries:
 
     def _position(self, device: str) -> Position:
         key = self._key(device)
-        with self._reader_lock, store_faults(self.path):
-            return find_position(self._reader, key)
+        with self._snapshot():
+            return find_position(self._reader, key, self._recent_run(key))
 
-    def _readings(self, device: str, query: Query) -> list[StoredReading]:
+    def _find_time_ms(self, device: int, sequence: int) -> int | None:
+        """Return the gateway time of a reading of the device with this key."""
+        with self._snapshot():
+            for encoded in _cut(self._recent_run(device), sequence, sequence).values():
+                return decode_reading(encoded).gateway_time_ms
+            return find_time_ms(self._reader, device, sequence)
+
+    @abstractmethod
+    def _recent_run(self, device: int) -> Run | None:
+        """Return what the log holds of a device, by its key; inside of a snapshot."""
+
+    @abstractmethod
+    def _recent_runs(self) -> Mapping[int, Run]:
+        """Return what the log holds, by device key; inside of a snapshot."""
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Let several questions see the same commits."""
+        with self._reader_lock, store_faults(self.path):
+            self._reader.execute("BEGIN").close()
+            try:
+                yield
+            finally:
+                self._reader.execute("COMMIT").close()
+
+    def _readings(self, device: str, found: Mapping[int, bytes]) -> list[StoredReading]:
         try:
             return [
                 StoredReading(device, _decode_reading(encoded), encoded)
-                for (encoded,) in self._rows(query)
+                for _, encoded in sorted(found.items())
             ]
         except CodecError as error:
             raise damaged(self.path, f"a reading of {device}: {error}") from None
@@ -166,6 +209,16 @@ class ReadingsReader(ReadingsQueries):
     def close(self) -> None:
         """Give the file back."""
         self._reader.close()
+
+    def _recent_run(self, device: int) -> Run | None:
+        return read_log(self._reader).get(device)
+
+    def _recent_runs(self) -> Mapping[int, Run]:
+        return read_log(self._reader)
+
+
+def _cut(run: Run | None, first: int, last: int) -> dict[int, bytes]:
+    return {} if run is None else dict(run.cut(first, last))
 
 
 def _select_batches() -> Select:

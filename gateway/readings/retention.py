@@ -3,14 +3,16 @@
 Rule 1: nothing that is not yet final is dropped: neither a reading nor a signed transaction.
 Rule 2: of each device its newest final batch stays, without its readings: the device's next
 sequence and its next anchor follow from it.
+Rule 3: the log was folded in the same commit: only pages are looked at.
 Under a size limit, settled transactions that anchor nothing go before any reading does.
 """
 
 import sqlite3
 from dataclasses import dataclass
 
+from gateway.readings.pages import drop_from_pages
 from gateway.readings.records import Pruned, SettlementStatus
-from gateway.readings.schema import BATCH, OUTBOX, READING
+from gateway.readings.schema import BATCH, OUTBOX
 from gateway.readings.statements import ask, ask_first, write
 
 # Of one chunk, which is one commit that new readings wait for: some milliseconds of work each.
@@ -115,8 +117,7 @@ def _drop_oldest_batch(connection: sqlite3.Connection, limits: Limits) -> int | 
         write(connection, BATCH.update(holds_readings=0).where(is_it))
     else:
         _drop_transaction(connection, transaction_id)
-    is_in_batch = READING.c.sequence.between(first, first + count - 1)
-    return write(connection, READING.delete().where((READING.c.device == device) & is_in_batch))
+    return drop_from_pages(connection, device, first, first + count - 1)
 
 
 def _is_newest_final(connection: sqlite3.Connection, device: int, first: int) -> bool:

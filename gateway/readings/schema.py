@@ -17,7 +17,7 @@ from peewee import SqliteDatabase, Table
 from gateway.errors import StoreError
 from gateway.readings.faults import PRIMARY_CODE, damaged, describe_failure, store_faults
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 BUSY_TIMEOUT_S = 5  # longer than any checkpoint of another process's reader
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024  # the log is cut back to this after a checkpoint
 WRITER_CACHE_KIB = 16 * 1024  # holds the index pages of some hundred busy devices
@@ -31,7 +31,7 @@ class Closable(Protocol):
         ...
 
 
-# `reading.device` has no foreign key: the check would cost every row a lookup, and the only writer
+# Readings stand in `log` or `page`, see `pages.py`. `page.device` has no foreign key: the only writer
 # takes the number from the device's own row. A reading's key is its device and gapless sequence.
 # A sequence stands in one batch at most, except in batches whose anchor failed.
 # `outbox.anchors_batch` tells whether a standing batch needs the transaction.
@@ -43,12 +43,16 @@ CREATE TABLE device (
     secret BLOB NOT NULL,
     profile_hash BLOB NOT NULL
 );
-CREATE TABLE reading (
+CREATE TABLE log (
+    entry INTEGER PRIMARY KEY,
+    runs BLOB NOT NULL
+);
+CREATE TABLE page (
     device INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    gateway_time_ms INTEGER NOT NULL,
-    encoded BLOB NOT NULL,
-    PRIMARY KEY (device, sequence)
+    first INTEGER NOT NULL,
+    count INTEGER NOT NULL CHECK (count > 0),
+    readings BLOB NOT NULL,
+    PRIMARY KEY (device, first)
 );
 CREATE TABLE outbox (
     entry INTEGER PRIMARY KEY,
@@ -86,7 +90,6 @@ CREATE TABLE clean_end (closed_ms INTEGER NOT NULL);
 
 _DIALECT = SqliteDatabase(None)  # opens nothing: it tells the query builder whose SQL to write
 DEVICE = Table("device").bind(_DIALECT)
-READING = Table("reading").bind(_DIALECT)
 OUTBOX = Table("outbox").bind(_DIALECT)
 BATCH = Table("batch").bind(_DIALECT)
 

@@ -1,25 +1,31 @@
 """From an observation to the reading that is stored: sequence, times, salt, canonical bytes.
 
-The salt is HMAC-SHA256(secret, sequence) (RFC 2104), so a receipt reveals the salt of its own
-reading alone, and the store need not keep salts.
+The salts of `SALTS_PER_BLOCK` consecutive sequences are the output of SHAKE-256 (FIPS 202) over the
+device's secret and the block's number: an extendable-output function keyed by its prefix, of which
+one part tells nothing about another. So a receipt reveals the salt of its own reading alone, the
+store need not keep salts, and one call of the hash serves many readings.
 """
 
-import hmac
+import hashlib
 
 import msgspec
 
 from gateway.errors import Rejected, RejectReason
-from gateway.model.observation import Observation, StoredReading
+from gateway.model.observation import Measured, Observation, StoredReading
 from ledger.codec import canonical
 from ledger.crypto.hashing import sha256
 from ledger.params import READING_BYTES_MAX, READING_QUANTITIES_MAX, READING_SALT_BYTES
 from ledger.types.reading import ClockStatus, Reading
 
 DEVICE_ID_PREFIX = b"ssp/device/1\0"
+SALT_PREFIX = b"ssp/salts/1\0"
+SALTS_PER_BLOCK = 64
 SECRET_BYTES = 32
 
 # Decoding what was just encoded checks every limit of the types, which building a struct does not.
 _check = msgspec.msgpack.Decoder(Reading).decode
+# A reading is an array, so a tuple of its fields has the same canonical bytes, and is made sooner.
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def compute_device_id(node_id: bytes, secret: bytes) -> bytes:
@@ -27,10 +33,25 @@ def compute_device_id(node_id: bytes, secret: bytes) -> bytes:
     return sha256(DEVICE_ID_PREFIX + node_id + secret)
 
 
+def compute_salts(secret: bytes, block: int) -> bytes:
+    """Return the salts of the sequences `block * SALTS_PER_BLOCK` and following, one after another."""
+    seed = SALT_PREFIX + secret + block.to_bytes(8, "big")
+    return hashlib.shake_256(seed).digest(SALTS_PER_BLOCK * READING_SALT_BYTES)
+
+
 class DeviceSealer:
     """A device's running sequence and what else its readings carry."""
 
-    __slots__ = ("_keyed_hash", "device_id", "key", "name", "next_sequence", "profile_hash")
+    __slots__ = (
+        "_salts",
+        "_salts_block",
+        "_secret",
+        "device_id",
+        "key",
+        "name",
+        "next_sequence",
+        "profile_hash",
+    )
 
     def __init__(
         self, key: int, name: str, secret: bytes, device_id: bytes, profile_hash: bytes
@@ -40,7 +61,9 @@ class DeviceSealer:
         self.device_id = device_id
         self.profile_hash = profile_hash
         self.next_sequence = 1
-        self._keyed_hash = hmac.new(secret, digestmod="sha256")
+        self._secret = secret
+        self._salts = b""
+        self._salts_block = -1
 
     def seal(
         self, observation: Observation, gateway_time_ms: int, clock: ClockStatus
@@ -72,10 +95,38 @@ class DeviceSealer:
         self.next_sequence = sequence + 1
         return StoredReading(self.name, reading, encoded)
 
+    def seal_measured(
+        self, measured: Measured, gateway_time_ms: int, clock: int
+    ) -> bytes | Rejected:
+        """Return the canonical bytes of a reading and take the next sequence, or refuse.
+
+        The busy path: `measured` promises what `seal` checks, but for the size.
+        """
+        sequence = self.next_sequence
+        encoded = _encode(
+            (
+                self.device_id,
+                sequence,
+                self.profile_hash,
+                measured.source_time_ms,
+                gateway_time_ms,
+                clock,
+                measured.quantities,
+                self._salt(sequence),
+            )
+        )
+        if len(encoded) > READING_BYTES_MAX:
+            return self._too_large(f"{len(encoded)} bytes, at most {READING_BYTES_MAX}")
+        self.next_sequence = sequence + 1
+        return encoded
+
     def _salt(self, sequence: int) -> bytes:
-        keyed_hash = self._keyed_hash.copy()
-        keyed_hash.update(sequence.to_bytes(8, "big"))
-        return keyed_hash.digest()[:READING_SALT_BYTES]
+        block, place = divmod(sequence, SALTS_PER_BLOCK)
+        if block != self._salts_block:
+            self._salts = compute_salts(self._secret, block)
+            self._salts_block = block
+        start = place * READING_SALT_BYTES
+        return self._salts[start : start + READING_SALT_BYTES]
 
     def _too_large(self, what: str) -> Rejected:
         return Rejected(RejectReason.TOO_LARGE, f"{self.name}: the message makes {what}")

@@ -9,25 +9,30 @@ Rule 3: after the first failed write the store refuses everything; the process e
 import asyncio
 import secrets
 import sqlite3
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, Self
 
 from gateway.clock import Clock
 from gateway.errors import Rejected, RejectReason, StoreError
-from gateway.model.observation import Observation
+from gateway.model.observation import Measured, Observation, StoredReading
 from gateway.pipeline.batch import Backlog, Batch
-from gateway.ports import StoreDone
+from gateway.ports import StoreDone, TelemetrySource
 from gateway.readings import bookkeeping
 from gateway.readings.commit_queue import CommitQueue
 from gateway.readings.faults import store_faults
 from gateway.readings.owner_lock import OwnerLock
-from gateway.readings.progress import BacklogBook, Position, find_positions
+from gateway.readings.pages import read_log
+from gateway.readings.progress import Position, ProgressBook, find_positions
 from gateway.readings.queries import ReadingsQueries
+from gateway.readings.recent import RecentReadings
 from gateway.readings.records import DeviceRecord, OutboxEntry, Pruned, SettlementStatus
 from gateway.readings.retention import Limits, prune_chunk
+from gateway.readings.runs import Run, decode_reading
 from gateway.readings.schema import close_clean, closed_on_error, open_reader, open_writer
 from gateway.readings.sealing import SECRET_BYTES, DeviceSealer, compute_device_id
+from ledger.types.reading import Reading
 
 __all__ = ["OutboxEntry", "ReadingsStore"]
 
@@ -48,16 +53,19 @@ class ReadingsStore(ReadingsQueries):
         with closed_on_error(writer):
             super().__init__(path, open_reader(path))
         with closed_on_error(writer), closed_on_error(self._reader), store_faults(path):
-            positions = find_positions(writer)
+            logged = read_log(writer)
+            positions = find_positions(writer, logged)
             self._sealers = _load_sealers(writer, positions)
-        self._backlogs = BacklogBook()
-        for key, position in positions.items():
-            self._backlogs.put(key, position.backlog)
+        self.stored = 0  # readings since the start
+        self._names = {one.key: name for name, one in self._sealers.items()}
+        self._news: dict[int, Run] = {}
+        self._recent = RecentReadings(logged)
+        self._progress = ProgressBook(positions)
         self._lock = lock
         self._clock = clock
         self._node_id = node_id
         self._writer = writer
-        self._queue = CommitQueue(writer, path, clock, self._backlogs.add)
+        self._queue = CommitQueue(writer, path, clock, self._recent, self._note_stored)
         self._is_closed = False
         self._clock_status = clock.status()
         self._clock_status_ms = clock.now_ms()
@@ -117,18 +125,43 @@ class ReadingsStore(ReadingsQueries):
         """
         sealer = self._sealers.get(observation.device)
         if sealer is None or self._queue.failure is not None or self._queue.is_full:
-            _refuse(self._explain_refusal(observation.device), done)
+            refusal = self._explain_refusal(observation.device)
+            asyncio.get_running_loop().call_soon(done, refusal)
             return
-        now_ms = self._clock.now_ms()
-        if not 0 <= now_ms - self._clock_status_ms < CLOCK_STATUS_MS:
-            self._clock_status = self._clock.status()
-            self._clock_status_ms = now_ms
+        now_ms = self._read_clock()
         stored = sealer.seal(observation, now_ms, self._clock_status)
         if isinstance(stored, Rejected):
-            _refuse(stored, done)
+            asyncio.get_running_loop().call_soon(done, stored)
             return
-        row = (sealer.key, stored.reading.sequence, now_ms, stored.encoded)
-        self._queue.put(row, stored, done)
+        sequence = stored.reading.sequence
+        self._queue.put(sealer.key, sequence, stored.encoded, _SingleReading(stored, done))
+
+    def take(self, source: TelemetrySource, device: str, measured: Measured) -> None:
+        """Store what was measured; `source` is told after the commit, or refused in its turn."""
+        queue = self._queue
+        sealer = self._sealers.get(device)
+        if sealer is None or queue.failure is not None or queue.is_full:
+            self.pass_over(source, self._explain_refusal(device))
+            return
+        sequence = sealer.next_sequence
+        encoded = sealer.seal_measured(measured, self._read_clock(), self._clock_status)
+        if isinstance(encoded, Rejected):
+            self.pass_over(source, encoded)
+        else:
+            queue.put(sealer.key, sequence, encoded, source)
+
+    def pass_over(self, source: TelemetrySource, refusal: Rejected | None) -> None:
+        """Answer a message that makes no reading when it is its turn; None: there is nothing wrong."""
+        if self._queue.failure is None:
+            self._queue.pass_over(source, refusal)
+        else:  # nothing waits any more
+            refused = Rejected(RejectReason.STORE_FAILED, str(self._queue.failure))
+            asyncio.get_running_loop().call_soon(source.refused, refused)
+
+    def take_news(self) -> dict[str, Reading]:
+        """Return the newest reading of each device that stored one since this was last asked."""
+        news, self._news = self._news, {}
+        return {self._names[key]: decode_reading(run.readings[-1]) for key, run in news.items()}
 
     async def save_batch(self, device: str, batch: Batch, anchor: OutboxEntry) -> None:
         """Keep a batch and its signed anchor in one commit, before the anchor is sent.
@@ -143,7 +176,7 @@ class ReadingsStore(ReadingsQueries):
             entry=anchor,
             created_ms=self._clock.now_ms(),
         )
-        if await self._queue.run(save, partial(self._note_backlog, key)) is None:
+        if await self._queue.run(save, self._note_unanchored) is None:
             raise StoreError(
                 f"readings store {self.path}: the batch of {device} from {batch.first} does not "
                 "follow the batch before it"
@@ -166,7 +199,7 @@ class ReadingsStore(ReadingsQueries):
         Their readings are unanchored again. Raises `StoreError` if no such batch is pending.
         """
         job = partial(bookkeeping.mark_batch_failed, transaction_id=transaction_id, height=height)
-        if await self._queue.run(job, self._note_given_back) is None:
+        if await self._queue.run(job, self._note_unanchored) is None:
             raise self._not_pending(transaction_id)
 
     async def save_transaction(self, entry: OutboxEntry) -> None:
@@ -195,7 +228,7 @@ class ReadingsStore(ReadingsQueries):
 
         From memory: cheap enough to ask in every round. For the event loop's thread.
         """
-        found = ((name, self._backlogs.get(one.key)) for name, one in self._sealers.items())
+        found = ((name, self._progress.backlog(one.key)) for name, one in self._sealers.items())
         return {name: backlog for name, backlog in found if backlog is not None}
 
     async def prune(
@@ -212,20 +245,42 @@ class ReadingsStore(ReadingsQueries):
         limits = Limits(None if now_ms is None else now_ms - age_max_ms, bytes_max)
         batches = readings = transactions = 0
         while True:
-            chunk = await self._queue.run(partial(prune_chunk, limits=limits))
+            prune = partial(prune_chunk, limits=limits)
+            chunk = await self._queue.run(prune, with_empty_log=True)
             batches += chunk.batches
             readings += chunk.readings
             transactions += chunk.transactions
             if not chunk.batches and not chunk.transactions:
                 return Pruned(batches, readings, transactions, chunk.bytes_used)
 
-    def _note_backlog(self, device: int, backlog: Backlog | None) -> None:
-        if backlog is not None:
-            self._backlogs.put(device, backlog)
+    def _recent_run(self, device: int) -> Run | None:
+        return self._recent.of(device)
 
-    def _note_given_back(self, given_back: tuple[int, Backlog] | None) -> None:
-        if given_back is not None:
-            self._backlogs.put(*given_back)
+    def _recent_runs(self) -> Mapping[int, Run]:
+        return self._recent.all()
+
+    def _read_clock(self) -> int:
+        """Return the wall clock in ms, and ask now and then how far it can be trusted."""
+        now_ms = self._clock.now_ms()
+        if not 0 <= now_ms - self._clock_status_ms < CLOCK_STATUS_MS:
+            self._clock_status = self._clock.status()
+            self._clock_status_ms = now_ms
+        return now_ms
+
+    def _note_stored(self, runs: Mapping[int, Run], count: int) -> None:
+        self._progress.add(runs.values())
+        self._news.update(runs)
+        self.stored += count
+
+    def _note_unanchored(self, found: tuple[int, int] | None) -> None:
+        """Note a device's first sequence without a standing batch, as a commit left it."""
+        if found is None:
+            return
+        device, unanchored = found
+        oldest_ms = None
+        if self._progress.is_behind(device, unanchored):
+            oldest_ms = self._find_time_ms(device, unanchored)
+        self._progress.put(device, unanchored, oldest_ms)
 
     def _add_device(self, name: str, profile_hash: bytes) -> DeviceSealer:
         secret = secrets.token_bytes(SECRET_BYTES)
@@ -239,6 +294,7 @@ class ReadingsStore(ReadingsQueries):
                 profile_hash=profile_hash,
             )
         )
+        self._names[key] = name
         return DeviceSealer(key, name, secret, device_id, profile_hash)
 
     def _explain_refusal(self, device: str) -> Rejected:
@@ -256,8 +312,21 @@ class ReadingsStore(ReadingsQueries):
         )
 
 
-def _refuse(refused: Rejected, done: StoreDone) -> None:
-    asyncio.get_running_loop().call_soon(done, refused)
+class _SingleReading:
+    """The source of one observation."""
+
+    __slots__ = ("_done", "_stored")
+
+    def __init__(self, stored: StoredReading, done: StoreDone) -> None:
+        self._stored = stored
+        self._done = done
+
+    def settled(self, count: int) -> None:
+        assert count == 1
+        self._done(self._stored)
+
+    def refused(self, refusal: Rejected) -> None:
+        self._done(refusal)
 
 
 def _load_sealers(

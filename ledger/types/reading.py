@@ -26,7 +26,7 @@ class ClockStatus(enum.IntEnum):
     SIMULATED = 2  # a demonstration or test runs time faster
 
 
-class Quantity(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class Quantity(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """One measured value: `value * 10**scale` in `unit`; None where the device gave no valid value."""
 
     name: QuantityName

@@ -25,10 +25,9 @@ from gateway.clock import SystemClock
 from gateway.errors import AgentError, GatewayError
 from gateway.ledger_host.handlers import LedgerHandlers
 from gateway.model import topics
-from gateway.model.observation import DeviceMessage
 from gateway.model.principal import Principal
 from gateway.pipeline.batch import BatchPolicy
-from gateway.ports import MessageDone
+from gateway.ports import TelemetrySource
 from gateway.readings.store import ReadingsStore
 from gateway.smart_agent.client import AgentClient
 from ledger.crypto.domains import contract_address, transaction_message
@@ -70,7 +69,7 @@ class Nobody:
     ) -> Principal | None:
         return None
 
-    def accept(self, message: DeviceMessage, done: MessageDone) -> None:
+    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
         raise AssertionError("nobody publishes")
 
 

@@ -1,6 +1,7 @@
 """A clock under the test's control, and short words for storing readings."""
 
 import asyncio
+from collections.abc import Callable
 
 from gateway.errors import Rejected
 from gateway.model.observation import Observation, StoredReading
@@ -38,6 +39,20 @@ class ManualClock:
 
 def power(device: str, value: int) -> Observation:
     return Observation(device, (Quantity("power_w", value, -1, "W"),))
+
+
+class Outcomes:
+    """A `TelemetrySource` that hands on each answer; None is a message that is settled."""
+
+    def __init__(self, take: Callable[[Rejected | None], None]) -> None:
+        self._take = take
+
+    def settled(self, count: int) -> None:
+        for _ in range(count):
+            self._take(None)
+
+    def refused(self, refusal: Rejected) -> None:
+        self._take(refusal)
 
 
 class Answers:

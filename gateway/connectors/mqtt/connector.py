@@ -1,12 +1,10 @@
-"""Turns messages of devices on the embedded broker into observations."""
+"""Turns messages of devices into what was measured."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from gateway.errors import Rejected, RejectReason
 from gateway.model.device import DeviceConfig
-from gateway.model.observation import DeviceMessage, Observation, StoredReading
-from gateway.ports import MessageDone, ObservationSink
+from gateway.ports import MeasuredSink, TelemetrySource
 from gateway.profiles.json_payload import JsonDecoder
 from gateway.profiles.profile import Profile
 
@@ -14,30 +12,24 @@ from gateway.profiles.profile import Profile
 class MqttConnector:
     """Decodes each message by its device's profile. It is a `TelemetrySink`."""
 
-    def __init__(
-        self, devices: Sequence[tuple[DeviceConfig, Profile]], sink: ObservationSink
-    ) -> None:
+    def __init__(self, devices: Sequence[tuple[DeviceConfig, Profile]], sink: MeasuredSink) -> None:
         self._decoders = {
             config.name: JsonDecoder(profile, config.name) for config, profile in devices
         }
         self._sink = sink
 
-    def accept(self, message: DeviceMessage, done: MessageDone) -> None:
-        """Hand a message's reading to the store; `done` tells when it is on disk, or refused.
+    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
+        """Hand what a message measured to the store; `source` is told when it is on disk.
 
-        A known topic that carries no readings is done at once.
+        A known topic that carries no readings is answered in its turn.
         """
-        decoder = self._decoders.get(message.device)
+        decoder = self._decoders.get(device)
         if decoder is None:
-            done(Rejected(RejectReason.UNKNOWN_DEVICE, f"{message.device}: no such MQTT device"))
+            refusal = Rejected(RejectReason.UNKNOWN_DEVICE, f"{device}: no such MQTT device")
+            self._sink.pass_over(source, refusal)
             return
-        decoded = decoder.decode(message.topic, message.payload)
-        if decoded is None or isinstance(decoded, Rejected):
-            done(decoded)
-            return
-        observation = Observation(message.device, decoded.quantities, decoded.source_time_ms)
-        self._sink.submit(observation, partial(_finish, done))
-
-
-def _finish(done: MessageDone, outcome: StoredReading | Rejected) -> None:
-    done(outcome if isinstance(outcome, Rejected) else None)
+        measured = decoder.decode(topic, payload)
+        if measured is None or isinstance(measured, Rejected):
+            self._sink.pass_over(source, measured)
+        else:
+            self._sink.take(source, device, measured)

@@ -22,7 +22,7 @@ from gateway.clock import SystemClock
 from gateway.errors import AuthenticatorBusyError, SettingsError
 from gateway.model.observation import DeviceMessage
 from gateway.model.principal import Principal, PrincipalKind
-from gateway.ports import MessageDone
+from gateway.ports import TelemetrySource
 
 WAIT_S = 10.0
 UP = "ss/v1/gw1/dev/{}/up"
@@ -67,20 +67,21 @@ class Sink:
     def __init__(self) -> None:
         self.is_open = True
         self.stored: list[DeviceMessage] = []
-        self.waiting: list[tuple[DeviceMessage, MessageDone]] = []
+        self.waiting: list[tuple[DeviceMessage, TelemetrySource]] = []
         self.arrived: queue.Queue[DeviceMessage] = queue.Queue()
 
-    def accept(self, message: DeviceMessage, done: MessageDone) -> None:
-        self.waiting.append((message, done))
+    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
+        message = DeviceMessage(device, topic, payload)
+        self.waiting.append((message, source))
         if self.is_open and len(self.waiting) == 1:
             asyncio.get_running_loop().call_soon(self.commit)
         self.arrived.put(message)
 
     def commit(self) -> None:
         waiting, self.waiting = self.waiting, []
-        for message, done in waiting:
+        for message, source in waiting:
             self.stored.append(message)
-            done(None)
+            source.settled(1)
 
 
 class RunningBroker:

@@ -10,12 +10,11 @@ from gateway.app.publishing import ReadingPublisher
 from gateway.app.registry import add_device, bind_session, remove_device
 from gateway.app.sessions import SessionRecorder
 from gateway.errors import GatewayError, Rejected, RejectReason
-from gateway.model.observation import DeviceMessage
 from gateway.profiles.library import ProfileLibrary
 from gateway.readings.store import ReadingsStore
 from gateway.settings import Home
 from ledger.codec.text import format_address
-from tests.support.readings import NODE_ID, ManualClock
+from tests.support.readings import NODE_ID, ManualClock, Outcomes
 
 CONTRACT = bytes(range(32))
 
@@ -51,8 +50,8 @@ def make_set(home: Home, store: ReadingsStore) -> DeviceSet:
 async def send(devices_: DeviceSet, name: str) -> Rejected | None:
     """Hand in a message of a json-energy device and return the broker's answer."""
     answer: asyncio.Future[Rejected | None] = asyncio.get_running_loop().create_future()
-    message = DeviceMessage(name, f"ss/v1/gw1/dev/{name}/up", b'{"power_active_total": 5}')
-    devices_.accept(message, answer.set_result)
+    source = Outcomes(answer.set_result)
+    devices_.accept(source, name, f"ss/v1/gw1/dev/{name}/up", b'{"power_active_total": 5}')
     async with asyncio.timeout(5):
         return await answer
 

@@ -14,7 +14,7 @@ from gateway.clock import SystemClock
 from gateway.errors import Rejected, RejectReason
 from gateway.model.observation import DeviceMessage
 from gateway.model.principal import Principal, PrincipalKind
-from gateway.ports import MessageDone
+from gateway.ports import TelemetrySource
 
 LIMITS = BrokerSettings("gw1", pending_messages_max=4)
 METER = Principal(
@@ -31,13 +31,17 @@ class Sink:
     """Holds readings until the script says how each ended."""
 
     def __init__(self) -> None:
-        self.held: list[tuple[DeviceMessage, MessageDone]] = []
+        self.held: list[tuple[DeviceMessage, TelemetrySource]] = []
 
-    def accept(self, message: DeviceMessage, done: MessageDone) -> None:
-        self.held.append((message, done))
+    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
+        self.held.append((DeviceMessage(device, topic, payload), source))
 
     def finish(self, position: int = 0, refusal: Rejected | None = None) -> None:
-        self.held.pop(position)[1](refusal)
+        _, source = self.held.pop(position)
+        if refusal is None:
+            source.settled(1)
+        else:
+            source.refused(refusal)
 
 
 class Reporter:

@@ -5,7 +5,8 @@ from hypothesis import given, settings, strategies as st
 
 from gateway.connectors.simulated.mqtt_plug import build_message
 from gateway.errors import Rejected, RejectReason
-from gateway.profiles.json_payload import PAYLOAD_BYTES_MAX, Decoded, JsonDecoder
+from gateway.model.observation import Measured
+from gateway.profiles.json_payload import PAYLOAD_BYTES_MAX, JsonDecoder
 from gateway.profiles.library import ProfileLibrary
 
 UP = "ss/v1/home/dev/meter/up"
@@ -15,7 +16,7 @@ PLUG = JsonDecoder(ProfileLibrary(None).get("shelly-plus-plug-s"), "plug")
 
 def decode_values(decoder, topic, payload):
     decoded = decoder.decode(topic, payload)
-    assert isinstance(decoded, Decoded), decoded
+    assert isinstance(decoded, Measured), decoded
     return {one.name: one.value for one in decoded.quantities}
 
 
@@ -123,7 +124,7 @@ def test_numbers_are_exact(text, value):
 )
 def test_the_devices_own_time(text, time_ms):
     decoded = FLAT.decode(UP, b'{"power_active_total": 1, "time": ' + text.encode() + b"}")
-    assert isinstance(decoded, Decoded)
+    assert isinstance(decoded, Measured)
     assert decoded.source_time_ms == time_ms
 
 
@@ -150,7 +151,7 @@ def test_a_path_through_what_is_no_object_finds_nothing():
 def test_the_simulated_plug_is_understood(power_w, energy_mwh):
     topic, payload = build_message("plug", power_w, energy_mwh, 1_769_860_859.9)
     decoded = PLUG.decode(topic, payload)
-    assert isinstance(decoded, Decoded)
+    assert isinstance(decoded, Measured)
     values = {one.name: one.value for one in decoded.quantities}
     assert values["power_active_total"] == power_w * 10
     assert values["energy_import_total"] == energy_mwh

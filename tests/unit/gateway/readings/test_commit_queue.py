@@ -6,20 +6,22 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Rejected, RejectReason, StoreError
-from gateway.model.observation import Observation, StoredReading
+from gateway.model.observation import Measured, Observation, StoredReading
 from gateway.readings.commit_queue import (
+    GROUP_BYTES_MAX,
     GROUP_READINGS_MAX,
-    QUEUE_BYTES_MAX,
-    QUEUE_READINGS_MAX,
+    QUEUE_GROUPS_MAX,
     SLOW_COMMITS,
     THREAD_GROUPS,
 )
 from gateway.readings.store import ReadingsStore
+from ledger.codec import canonical
 from ledger.types.reading import Quantity
 from tests.support.readings import (
     PROFILE,
     Answers,
     ManualClock,
+    Outcomes,
     anchor,
     next_batch,
     power,
@@ -27,6 +29,8 @@ from tests.support.readings import (
 )
 
 OpenStore = Callable[[ManualClock], ReadingsStore]
+MEASURED = Measured((Quantity("power_w", 5, -1, "W"),), 123)
+QUEUE_READINGS_MAX = GROUP_READINGS_MAX * QUEUE_GROUPS_MAX
 
 
 def refuse_to_grow(store: ReadingsStore) -> None:
@@ -62,7 +66,8 @@ async def test_large_readings_are_bounded_by_their_bytes(store: ReadingsStore):
 
     sizes = [len(one.encoded) for one in answers.all if isinstance(one, StoredReading)]
     assert len(sizes) < 5000
-    assert QUEUE_BYTES_MAX <= sum(sizes) < QUEUE_BYTES_MAX + max(sizes)
+    group_bytes = sum(sizes) / QUEUE_GROUPS_MAX
+    assert GROUP_BYTES_MAX <= group_bytes < GROUP_BYTES_MAX + max(sizes)
 
 
 async def find_writing_thread(store: ReadingsStore) -> str:
@@ -186,3 +191,89 @@ async def test_a_bug_in_a_job_ends_the_store_instead_of_hanging_it(store: Readin
 
     assert [type(one) for one in await answers.wait()] == [Rejected]
     assert store.get("meter", 1) is None
+
+
+async def test_a_source_is_answered_in_the_order_in_which_it_handed_over(
+    open_store: OpenStore, any_clock: ManualClock
+):
+    store = open_store(any_clock)
+    store.register_device("meter", PROFILE)
+    told: list[str] = []
+    source = Outcomes(lambda refusal: told.append("stored" if refusal is None else str(refusal)))
+    expected = []
+    for number in range(3 * GROUP_READINGS_MAX):
+        if number % 7 == 3:
+            refusal = Rejected(RejectReason.MALFORMED, f"{number}")
+            store.pass_over(source, refusal)
+            expected.append(str(refusal))
+        else:
+            store.take(source, "meter", MEASURED)
+            expected.append("stored")
+        if number % 501 == 0:
+            await asyncio.sleep(0)
+    assert told == expected[: len(told)], "and never while it hands over"
+    await store.prune(None)  # a job of a later commit
+    assert told == expected
+    stored = store.range("meter", 1, 10_000)
+    assert len(stored) == store.stored == expected.count("stored")
+    assert stored[0].encoded == canonical.encode(stored[0].reading)
+    assert stored[0].reading.quantities == MEASURED.quantities
+    assert store.take_news() == {"meter": stored[-1].reading}
+    assert store.take_news() == {}
+
+
+async def test_one_answer_tells_all_that_a_source_stored_in_a_commit(store: ReadingsStore):
+    class Counting:
+        def __init__(self) -> None:
+            self.counts: list[int] = []
+
+        def settled(self, count: int) -> None:
+            self.counts.append(count)
+
+        def refused(self, refusal: Rejected) -> None:
+            raise AssertionError(refusal)
+
+    store.register_device("meter", PROFILE)
+    sources = [Counting(), Counting()]
+    for _ in range(5):
+        for source in sources:
+            store.take(source, "meter", MEASURED)
+    store.pass_over(sources[0], None)
+    await store.prune(None)
+    assert [source.counts for source in sources] == [[6], [5]]
+
+
+async def test_what_was_handed_over_to_a_store_that_fails_is_refused_in_order(
+    store: ReadingsStore,
+):
+    store.register_device("meter", PROFILE)
+    refuse_to_grow(store)
+    told: list[RejectReason | None] = []
+    source = Outcomes(lambda refusal: told.append(None if refusal is None else refusal.reason))
+    for number in range(600):
+        if number == 300:
+            store.pass_over(source, Rejected(RejectReason.MALFORMED, "poison"))
+        else:
+            store.take(source, "meter", MEASURED)
+    await store._queue.failed.wait()
+    failed = RejectReason.STORE_FAILED
+    assert told == [failed] * 300 + [RejectReason.MALFORMED] + [failed] * 299
+
+    store.take(source, "meter", MEASURED)
+    store.pass_over(source, None)
+    assert len(told) == 600
+    await asyncio.sleep(0)
+    assert told[600:] == [failed] * 2
+
+
+async def test_a_reading_that_is_too_large_or_of_nobody_takes_no_sequence(store: ReadingsStore):
+    store.register_device("meter", PROFILE)
+    wide = tuple(Quantity(f"q{number}_{'x' * 44}", 2**62, 0, "€" * 16) for number in range(64))
+    told: list[RejectReason | None] = []
+    source = Outcomes(lambda refusal: told.append(None if refusal is None else refusal.reason))
+    store.take(source, "meter", Measured(wide * 2))
+    store.take(source, "nobody", MEASURED)
+    store.take(source, "meter", MEASURED)
+    await store.prune(None)
+    assert told == [RejectReason.TOO_LARGE, RejectReason.UNKNOWN_DEVICE, None]
+    assert [one.reading.sequence for one in store.last("meter", 5)] == [1]

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gateway.readings import retention
+from gateway.readings.pages import read_log
 from gateway.readings.records import OutboxEntry, SettlementStatus
 from gateway.readings.store import RETENTION_MS, ReadingsStore
 from tests.support.readings import (
@@ -42,10 +43,12 @@ async def finish(store: ReadingsStore, *numbers: int) -> None:
 
 
 def count_rows(store: ReadingsStore) -> dict[str, int]:
-    return {
-        table: store._writer.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
-        for table in ("reading", "batch", "outbox")
+    ask = store._writer.execute
+    rows = {
+        table: ask(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in ("batch", "outbox")
     }
+    logged = sum(len(run.readings) for run in read_log(store._writer).values())
+    return rows | {"reading": ask("SELECT TOTAL(count) FROM page").fetchone()[0] + logged}
 
 
 async def test_pruning_goes_on_until_nothing_is_over_the_limits(

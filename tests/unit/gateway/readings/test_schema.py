@@ -91,10 +91,29 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(
 async def test_a_reading_that_does_not_decode_is_reported(store: ReadingsStore):
     store.register_device("meter", PROFILE)
     await store_run(store, "meter", 3)
-    store._writer.execute("UPDATE reading SET encoded = x'00' WHERE sequence = 2").close()
+    await store.prune(None)
+    for readings, finding in (
+        ("x'91c40100'", "a reading of meter"),
+        ("x'00'", "the readings from 1"),
+    ):
+        store._writer.execute(f"UPDATE page SET readings = {readings}").close()
 
-    with pytest.raises(StoreError, match=r"the file is damaged .a reading of meter"):
-        store.last("meter", 3)
+        with pytest.raises(StoreError, match=f"the file is damaged .{finding}"):
+            store.last("meter", 3)
+
+
+async def test_a_log_that_does_not_decode_is_reported(
+    store: ReadingsStore, open_store: OpenStore, clock: ManualClock, path: Path
+):
+    store.register_device("meter", PROFILE)
+    await store_run(store, "meter", 3)
+    store._writer.execute("UPDATE log SET runs = x'00'").close()
+    with pytest.raises(StoreError, match=r"the file is damaged .a row of the log"):
+        ReadingsReader.open(path).last("meter", 3)
+    store.close()
+
+    with pytest.raises(StoreError, match=r"the file is damaged .a row of the log"):
+        open_store(clock)
 
 
 def test_a_missing_folder_is_one_line(clock: ManualClock, tmp_path: Path):
@@ -115,7 +134,7 @@ async def test_a_reader_sees_what_is_stored_and_cannot_write(store: ReadingsStor
     assert reader.last("meter", 5) == stored
     assert reader.devices() == store.devices()
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        reader._reader.execute("DELETE FROM reading")
+        reader._reader.execute("DELETE FROM log")
     reader.close()
 
 

@@ -1,6 +1,5 @@
 import asyncio
 import hashlib
-import hmac
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -61,9 +60,9 @@ async def test_id_and_salt_are_made_from_the_devices_secret(store: ReadingsStore
     [secret] = store._writer.execute("SELECT secret FROM device").fetchone()
 
     assert record.device_id == hashlib.sha256(b"ssp/device/1\0" + NODE_ID + secret).digest()
-    for stored in (first, second):
-        message = stored.reading.sequence.to_bytes(8, "big")
-        assert stored.reading.salt == hmac.digest(secret, message, "sha256")[:16]
+    seed = b"ssp/salts/1\0" + secret + bytes(8)
+    salts = hashlib.shake_256(seed).digest(64 * 16)
+    assert (first.reading.salt, second.reading.salt) == (salts[16:32], salts[32:48])
     assert secret.hex() not in repr(record)
 
 

@@ -3,22 +3,25 @@
 from gateway.connectors.mqtt.connector import MqttConnector
 from gateway.errors import Rejected, RejectReason
 from gateway.model.device import DeviceConfig
-from gateway.model.observation import DeviceMessage, StoredReading
 from gateway.profiles.library import ProfileLibrary
-from ledger.types.reading import ClockStatus, Reading
+from tests.support.readings import Outcomes
 
 LIBRARY = ProfileLibrary(None)
 UP = "ss/v1/home/dev/meter/up"
 
 
 class Store:
-    """Keeps what it is given; the test commits."""
+    """Keeps what it is given."""
 
     def __init__(self):
-        self.waiting = []
+        self.taken = []
+        self.passed_over = []
 
-    def submit(self, observation, done):
-        self.waiting.append((observation, done))
+    def take(self, source, device, measured):
+        self.taken.append((source, device, measured))
+
+    def pass_over(self, source, refusal):
+        self.passed_over.append((source, refusal))
 
 
 def make_connector(store):
@@ -29,58 +32,43 @@ def make_connector(store):
     return MqttConnector(devices, store)
 
 
-def test_a_message_is_done_only_after_its_commit():
-    store = Store()
-    outcomes: list[Rejected | None] = []
-    message = DeviceMessage("meter", UP, b'{"power_active_total": 5, "time": 1769860800}')
-    make_connector(store).accept(message, outcomes.append)
-    [(observation, done)] = store.waiting
-    assert outcomes == []
-    assert observation.device == "meter"
-    assert observation.source_time_ms == 1_769_860_800_000
-    assert observation.quantities[2].value == 5000
-    reading = Reading(
-        device_id=bytes(32),
-        sequence=1,
-        profile_hash=bytes(32),
-        source_time_ms=None,
-        gateway_time_ms=1,
-        clock=ClockStatus.SYNCHRONISED,
-        quantities=observation.quantities,
-        salt=bytes(16),
-    )
-    done(StoredReading("meter", reading, b""))
-    assert outcomes == [None]
+def nobody_answers_yet(outcome):
+    raise AssertionError(outcome)
 
 
-def test_the_stores_refusal_is_passed_on():
-    store = Store()
-    outcomes: list[Rejected | None] = []
-    message = DeviceMessage("meter", UP, b'{"power_active_total": 5}')
-    make_connector(store).accept(message, outcomes.append)
-    refusal = Rejected(RejectReason.OVERLOADED, "the store is full")
-    store.waiting[0][1](refusal)
-    assert outcomes == [refusal]
+def test_what_a_message_measured_goes_to_the_store_which_answers_its_source():
+    store, source = Store(), Outcomes(nobody_answers_yet)
+    payload = b'{"power_active_total": 5, "time": 1769860800}'
+    make_connector(store).accept(source, "meter", UP, payload)
+
+    [(taken_source, device, measured)] = store.taken
+    assert taken_source is source
+    assert device == "meter"
+    assert measured.source_time_ms == 1_769_860_800_000
+    assert measured.quantities[2].value == 5000
+    assert store.passed_over == []
 
 
-def test_bad_data_never_reaches_the_store():
-    store = Store()
-    outcomes: list[Rejected | None] = []
+def test_bad_data_is_refused_in_its_turn():
+    store, source = Store(), Outcomes(nobody_answers_yet)
     connector = make_connector(store)
-    connector.accept(DeviceMessage("meter", UP, b"{"), outcomes.append)
-    connector.accept(DeviceMessage("ghost", UP, b"{}"), outcomes.append)
-    connector.accept(DeviceMessage("plug", UP, b'{"apower": 1}'), outcomes.append)
-    assert [one.reason for one in outcomes if one is not None] == [
+    connector.accept(source, "meter", UP, b"{")
+    connector.accept(source, "ghost", UP, b"{}")
+    connector.accept(source, "plug", UP, b'{"apower": 1}')
+
+    assert store.taken == []
+    assert [sender for sender, _ in store.passed_over] == [source] * 3
+    refusals = [refusal for _, refusal in store.passed_over]
+    assert all(isinstance(one, Rejected) for one in refusals)
+    assert [one.reason for one in refusals] == [
         RejectReason.MALFORMED,
         RejectReason.UNKNOWN_DEVICE,
         RejectReason.UNKNOWN_TOPIC,
     ]
-    assert store.waiting == []
 
 
-def test_a_topic_without_readings_is_done_at_once():
-    store = Store()
-    outcomes: list[Rejected | None] = []
-    make_connector(store).accept(DeviceMessage("plug", "plug/online", b"true"), outcomes.append)
-    assert outcomes == [None]
-    assert store.waiting == []
+def test_a_topic_without_readings_is_done_in_its_turn():
+    store, source = Store(), Outcomes(nobody_answers_yet)
+    make_connector(store).accept(source, "plug", "plug/online", b"true")
+    assert store.passed_over == [(source, None)]
+    assert store.taken == []
