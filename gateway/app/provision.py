@@ -11,6 +11,7 @@ from gateway.model import topics
 from gateway.settings import Home, write_atomic, write_private
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.messages import Bind, Refused
+from gateway.smart_agent.providers.registry import DEFAULT_URI
 from gateway.smart_agent.provision import create_agent, is_agent_there, open_agent
 from gateway.smart_agent.unlock import find_unlock
 from ledger.params import HEARTBEAT_MS, SLOT_MS, SSP_BASE_UNITS
@@ -64,6 +65,7 @@ def initialise(
     *,
     listen: str = "127.0.0.1:1883",
     network: NetworkOptions | None = None,
+    key_uri: str = DEFAULT_URI,
 ) -> AgentKeys:
     """Create a home folder and a network of one node. Raises `SettingsError` if one is there.
 
@@ -76,7 +78,7 @@ def initialise(
         raise SettingsError(f"{home.path} is a Smartshare home already; choose another folder")
     try:
         home.create()
-        keys = _create_identity(home, name, clock, network or NetworkOptions())
+        keys = _create_identity(home, name, clock, network or NetworkOptions(), key_uri)
         credentials = CredentialFile(home)
         for service in (LEDGER, OPERATOR):
             password = credentials.set_new_password(service)
@@ -89,14 +91,16 @@ def initialise(
     return keys
 
 
-def _create_identity(home: Home, name: str, clock: Clock, network: NetworkOptions) -> AgentKeys:
+def _create_identity(
+    home: Home, name: str, clock: Clock, network: NetworkOptions, key_uri: str
+) -> AgentKeys:
     """Make or take up the SmartAgent, write its genesis, and bind it to that chain, in this order."""
     unlock = find_unlock(home.agent)
     if is_agent_there(home.agent):
         with open_agent(home.agent, unlock) as agent:
             keys = agent.description
     else:
-        keys = create_agent(home.agent, unlock)
+        keys = create_agent(home.agent, unlock, key_uri=key_uri)
     if home.genesis.exists():
         genesis = load_genesis(home)
     else:

@@ -24,7 +24,7 @@ def init(options: argparse.Namespace) -> int:
     """Make a home folder with a new identity and a chain of its own."""
     home = home_of(options)
     parse_listen(options.listen)
-    keys = initialise(home, options.name, SystemClock(), listen=options.listen)
+    keys = initialise(home, options.name, SystemClock(), listen=options.listen, key_uri=options.key)
     emit(
         options,
         {

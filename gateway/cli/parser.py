@@ -53,6 +53,12 @@ def _add_node_commands(commands: Commands) -> None:
         "--listen", default="127.0.0.1:1883", metavar="HOST:PORT", help="where devices connect"
     )
     init.add_argument(
+        "--key",
+        default="file:sealed.key",
+        metavar="URI",
+        help="where the keys are made: a sealed file, or pkcs11:token=...?module-path=...",
+    )
+    init.add_argument(
         "--new-network", action="store_true", required=True, help="found a chain with this node"
     )
     _json(init)

@@ -19,7 +19,7 @@ _FILE_BYTES_MAX = 4096
 
 class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1]
-    key: Annotated[str, Meta(max_length=512)]
+    key: Annotated[str, Meta(max_length=1024)]
     chain_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None
     slot_ms: Annotated[int, Meta(ge=SLOT_MS_MIN, le=SLOT_MS_MAX)] = SLOT_MS
 

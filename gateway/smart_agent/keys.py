@@ -1,13 +1,17 @@
 """The four keys of a node and the seam behind which they lie.
 
-A key is named by a URI: `file:` is the sealed file; a hardware module is one more provider.
+A key is named by a URI: `file:` is the sealed file, `pkcs11:` a hardware token (`providers/`).
 """
 
 import enum
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, assert_never
 
 import msgspec
 
+from gateway.smart_agent.sealed_key import MODERATE, KdfLimits
+from gateway.smart_agent.unlock import UnlockSource
 from ledger.types.primitives import Address, Hash
 
 
@@ -51,8 +55,25 @@ class KeyProvider(Protocol):
         ...
 
     def sign(self, purpose: Purpose, message: bytes) -> bytes:
-        """Return a 64-byte Ed25519 signature."""
+        """Return a 64-byte Ed25519 signature; raises `AgentError` when a token does not answer."""
         ...
+
+    def onion_secret(self) -> bytes:
+        """Return the 32-byte secret from which the order commitments are hashed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is held open."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """Where a provider keeps its files, what unseals them, and the work of sealing new ones."""
+
+    folder: Path
+    unlock: UnlockSource
+    limits: KdfLimits = MODERATE
 
 
 def describe_keys(provider: KeyProvider, chain_id: bytes | None) -> AgentKeys:

@@ -6,7 +6,7 @@ agent/  (0700)  unlock, sealed.key, guard, lock, alarm, agent.json  (all 0600), 
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gateway.clock import Clock, SystemClock
@@ -15,20 +15,15 @@ from gateway.smart_agent.agent import Agent
 from gateway.smart_agent.alarm import AlarmFile
 from gateway.smart_agent.audit.log import AuditLog
 from gateway.smart_agent.binding import create_binding, open_binding
-from gateway.smart_agent.file_keys import FileKeys
 from gateway.smart_agent.guard import SignGuard, create_guard_file, read_guard_file
 from gateway.smart_agent.judge import EPOCH_MAX, FIRST_RECORD, SLOT_MAX, SignRecord
-from gateway.smart_agent.keys import AgentKeys, KeyProvider, describe_keys
+from gateway.smart_agent.keys import AgentKeys, KeyPlace, describe_keys
 from gateway.smart_agent.private_files import make_private_folder
-from gateway.smart_agent.sealed_key import (
-    MODERATE,
-    KdfLimits,
-    create_sealed_key,
-    open_sealed_key,
-)
-from gateway.smart_agent.unlock import UnlockSource, create_unlock, load_unlock
+from gateway.smart_agent.providers.registry import DEFAULT_URI, make_keys, open_keys
+from gateway.smart_agent.sealed_key import MODERATE, KdfLimits
+from gateway.smart_agent.unlock import UnlockSource, create_unlock
 
-_KEY_FILE = "sealed.key"
+_KEY_FILES = ("sealed.key", "onion.key")
 _GUARD_FILE = "guard"
 _BINDING_FILE = "agent.json"
 _LOCK_FILE = "lock"
@@ -38,18 +33,25 @@ AUDIT_FOLDER = "audit"
 QUARANTINE_EPOCHS = 2  # a copy that still runs is heard of, and the set without it takes over
 
 
-def create_agent(folder: Path, unlock: UnlockSource, limits: KdfLimits = MODERATE) -> AgentKeys:
+def create_agent(
+    folder: Path,
+    unlock: UnlockSource,
+    limits: KdfLimits = MODERATE,
+    key_uri: str = DEFAULT_URI,
+) -> AgentKeys:
     """Make a new agent in `folder` and return its public keys; never overwrites another one."""
+    place = KeyPlace(folder, unlock, limits)
     make_private_folder(folder)
     with _locked(folder):
-        for name in (_BINDING_FILE, _KEY_FILE, _GUARD_FILE):
+        for name in (_BINDING_FILE, _GUARD_FILE, *_KEY_FILES):
             if (folder / name).exists():
                 raise AgentError(f"{folder} already holds a SmartAgent ({name}): keep it")
         create_unlock(unlock)
-        root_secret = create_sealed_key(folder / _KEY_FILE, load_unlock(unlock), limits)
+        with closing(make_keys(key_uri, place)) as keys:
+            description = describe_keys(keys, chain_id=None)
         create_guard_file(folder / _GUARD_FILE, FIRST_RECORD)
-        create_binding(folder / _BINDING_FILE, f"file:{_KEY_FILE}")
-    return describe_keys(FileKeys(root_secret), chain_id=None)
+        create_binding(folder / _BINDING_FILE, key_uri)
+    return description
 
 
 def is_agent_there(folder: Path) -> bool:
@@ -67,8 +69,8 @@ def open_agent(folder: Path, unlock: UnlockSource, clock: Clock | None = None) -
     with _locked(folder):
         binding = open_binding(folder / _BINDING_FILE)
         alarm = AlarmFile(folder / _ALARM_FILE)
-        keys = _open_keys(binding.key_uri, folder, unlock)
         with (
+            closing(open_keys(binding.key_uri, KeyPlace(folder, unlock))) as keys,
             SignGuard(folder / _GUARD_FILE) as guard,
             AuditLog(folder / AUDIT_FOLDER, clock) as audit,
         ):
@@ -113,13 +115,6 @@ def _set_guard(path: Path, epoch: int, slot: int) -> SignRecord:
     record = SignRecord(epoch, slot)
     create_guard_file(path, record)
     return record
-
-
-def _open_keys(uri: str, folder: Path, unlock: UnlockSource) -> KeyProvider:
-    scheme, _, name = uri.partition(":")
-    if scheme != "file" or not name or Path(name).name != name:
-        raise AgentError(f"{folder / _BINDING_FILE}: key {uri!r} is not `file:NAME`")
-    return FileKeys(open_sealed_key(folder / name, load_unlock(unlock)))
 
 
 @contextmanager

@@ -43,15 +43,21 @@ MODERATE = KdfLimits(argon2id.OPSLIMIT_MODERATE, argon2id.MEMLIMIT_MODERATE)
 def create_sealed_key(path: Path, unlock_secret: bytes, limits: KdfLimits) -> bytes:
     """Make a new root secret, seal it into `path` durably, and return it (32 bytes)."""
     root_secret = os.urandom(ROOT_SECRET_BYTES)
-    salt = os.urandom(argon2id.SALTBYTES)
-    header = _HEADER.pack(_MAGIC, _VERSION, limits.ops, limits.memory_bytes, salt)
-    box = SecretBox(_derive_key(unlock_secret, salt, limits))
-    write_private(path, header + bytes(box.encrypt(root_secret)))
+    seal_secret(path, root_secret, unlock_secret, limits)
     return root_secret
 
 
+def seal_secret(path: Path, secret: bytes, unlock_secret: bytes, limits: KdfLimits) -> None:
+    """Seal a secret of 32 bytes into `path`, durably, in place of whatever is there."""
+    assert len(secret) == ROOT_SECRET_BYTES
+    salt = os.urandom(argon2id.SALTBYTES)
+    header = _HEADER.pack(_MAGIC, _VERSION, limits.ops, limits.memory_bytes, salt)
+    box = SecretBox(_derive_key(unlock_secret, salt, limits))
+    write_private(path, header + bytes(box.encrypt(secret)))
+
+
 def open_sealed_key(path: Path, unlock_secret: bytes) -> bytes:
-    """Return the root secret of `path` (32 bytes); raise `AgentError` saying what is wrong."""
+    """Return the secret sealed in `path` (32 bytes); raise `AgentError` saying what is wrong."""
     data = read_private(path, _FILE_BYTES)
     if len(data) != _FILE_BYTES:
         raise AgentError(f"{path} is damaged: {len(data)} bytes, not {_FILE_BYTES}: restore it")

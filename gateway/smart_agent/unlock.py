@@ -13,8 +13,10 @@ from gateway.errors import AgentError
 from gateway.smart_agent.private_files import read_private, write_private
 
 CREDENTIAL_NAME = "smartshare-unlock"
+PIN_CREDENTIAL_NAME = "smartshare-pin"
 
 _FILE_NAME = "unlock"
+_PIN_FILE_NAME = "pin"
 _SECRET_BYTES = 32
 _SECRET_LENGTH_MAX = 4096
 
@@ -29,10 +31,19 @@ class UnlockSource:
 
 def find_unlock(folder: Path) -> UnlockSource:
     """Return the systemd credential where the service has one, else the file in `folder`."""
+    return _find(folder, CREDENTIAL_NAME, _FILE_NAME)
+
+
+def find_pin(folder: Path) -> UnlockSource:
+    """Return where the PIN of a token is whose URI does not say it: a credential, or a file."""
+    return _find(folder, PIN_CREDENTIAL_NAME, _PIN_FILE_NAME)
+
+
+def _find(folder: Path, credential_name: str, file_name: str) -> UnlockSource:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and (Path(credentials) / CREDENTIAL_NAME).exists():
-        return UnlockSource(Path(credentials) / CREDENTIAL_NAME, is_credential=True)
-    return UnlockSource(folder / _FILE_NAME, is_credential=False)
+    if credentials and (Path(credentials) / credential_name).exists():
+        return UnlockSource(Path(credentials) / credential_name, is_credential=True)
+    return UnlockSource(folder / file_name, is_credential=False)
 
 
 def create_unlock(source: UnlockSource) -> None:
@@ -45,7 +56,7 @@ def load_unlock(source: UnlockSource) -> bytes:
     """Return the secret without its line end; raise `AgentError` when it is missing or empty."""
     secret = (_read_credential if source.is_credential else _read_file)(source.path).strip()
     if not secret:
-        raise AgentError(f"the unlock secret in {source.path} is empty: put it back")
+        raise AgentError(f"the secret in {source.path} is empty: put it back")
     return secret
 
 

@@ -95,12 +95,22 @@ def test_a_file_open_to_others_is_refused(agent_folder, name):
         pass
 
 
-@pytest.mark.parametrize("uri", ["pkcs11:token=x", "file:", "file:../key", "file:/etc/key", "x"])
-def test_a_key_that_is_no_plain_file_is_refused(agent_folder, uri):
+@pytest.mark.parametrize(
+    ("uri", "mend"),
+    [
+        ("file:", "is not `file:NAME`"),
+        ("file:../key", "is not `file:NAME`"),
+        ("file:/etc/key", "is not `file:NAME`"),
+        ("x", "of no known kind: write one of file:, pkcs11:"),
+        ("tpm:0", "of no known kind"),
+        ("pkcs11:token=x", "add .module-path"),
+    ],
+)
+def test_a_key_that_is_nowhere_is_refused(agent_folder, uri, mend):
     path = agent_folder / "agent.json"
     path.write_text(path.read_text().replace("file:sealed.key", uri))
 
-    with pytest.raises(AgentError, match="is not `file:NAME`"), open_in(agent_folder):
+    with pytest.raises(AgentError, match=mend), open_in(agent_folder):
         pass
 
 

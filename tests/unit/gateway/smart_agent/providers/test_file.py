@@ -1,5 +1,5 @@
-from gateway.smart_agent.file_keys import FileKeys
 from gateway.smart_agent.keys import AgentKeys, Purpose, describe_keys
+from gateway.smart_agent.providers.file import FileKeys
 from ledger.crypto import ed25519
 from ledger.crypto.hashing import hkdf
 

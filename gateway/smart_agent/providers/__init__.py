@@ -1,0 +1,1 @@
+"""Where private keys may lie: one file for each scheme of a key's URI."""
