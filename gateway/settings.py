@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -65,6 +65,16 @@ class Home:
         return self.path / "grants"
 
     @property
+    def certificates(self) -> Path:
+        """The gateway's own certificate authority and what it issued to the listeners."""
+        return self.secrets / "tls"
+
+    @property
+    def broker_sessions(self) -> Path:
+        """The database of MQTT sessions and retained messages."""
+        return self.path / "gateway" / "sessions.db"
+
+    @property
     def agent(self) -> Path:
         """The SmartAgent's folder; mode 0700."""
         return self.path / "agent"
@@ -98,9 +108,18 @@ class Home:
 
 
 class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[broker]`."""
+    """`[broker]`: listeners beside the plain one are off unless an address is given.
+
+    `certificate_names` are names and addresses of this gateway that it does not know by itself.
+    """
 
     listen: str = "127.0.0.1:1883"
+    tls: str | None = None
+    websocket: str | None = None
+    websocket_tls: str | None = None
+    origins: tuple[str, ...] = ()
+    certificate_names: tuple[str, ...] = ()
+    client_certificates: Literal["off", "required"] = "off"
 
 
 class AnchoringSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

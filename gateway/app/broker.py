@@ -5,11 +5,11 @@ Everybody who is let in may use every topic but those that begin with `$`.
 
 import asyncio
 import ipaddress
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.app.credentials import CredentialFile
+from gateway.app.listeners import build_endpoints, needs_certificates, open_certificates
 from gateway.broker.broker import EmbeddedBroker
 from gateway.broker.endpoints import Endpoint
 from gateway.broker.passwords import USERNAME_LENGTH_MAX, CredentialAuthenticator
@@ -19,21 +19,22 @@ from gateway.errors import SettingsError
 from gateway.model.principal import Principal, PrincipalKind
 from gateway.ports import Authenticator, TelemetrySource
 from gateway.sd_notify import Notifier, run_watchdog
-from gateway.settings import Home
+from gateway.settings import BrokerSection, Home
 
 ANONYMOUS = "anonymous"
 CLIENTS_MAX = 10_000  # as far as the limit of open files allows
 QUEUE_MESSAGES_MAX = (
     10_000  # per session: a user of a plain broker expects no readings store behind
 )
+_NAME = "broker"  # in its certificates, and where a gateway's name would stand in topics
 ACCESS_INTERVAL_S = 1.0  # how long a withdrawn password may live on
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerPlan:
-    """What to run. Without `home` everybody is let in; the first endpoint is plain TCP."""
+    """What to run. Users and sessions are in `home`; without, sessions end with the process."""
 
-    endpoints: tuple[Endpoint, ...]
+    section: BrokerSection
     home: Home | None
     is_anonymous: bool
 
@@ -41,7 +42,7 @@ class BrokerPlan:
 def check_plan(plan: BrokerPlan) -> None:
     """Raise `SettingsError` where strangers would be let in."""
     if plan.is_anonymous:
-        for endpoint in plan.endpoints:
+        for endpoint in build_endpoints(plan.section, None, port_min=0):
             if not _is_loopback(endpoint.host):
                 raise SettingsError(
                     f"--anonymous lets everybody in, so it listens on loopback only, not on "
@@ -52,6 +53,8 @@ def check_plan(plan: BrokerPlan) -> None:
             "who may connect? add --home DIR with users (`smartshare broker user add NAME "
             "--home DIR`), or --anonymous on loopback"
         )
+    if needs_certificates(plan.section) and plan.home is None:
+        raise SettingsError("TLS needs certificates, and they need a place: add --home DIR")
 
 
 def _is_loopback(host: str) -> bool:
@@ -75,26 +78,36 @@ async def run_broker(
     plan: BrokerPlan,
     notifier: Notifier,
     stop: asyncio.Event,
-    on_ready: Callable[[tuple[int, ...]], None],
+    on_ready: Callable[[tuple[str, ...]], None],
 ) -> None:
-    """Serve until `stop` is set; `on_ready` gets the ports, in the order of the endpoints."""
+    """Serve until `stop` is set; `on_ready` gets the addresses with their real ports."""
     check_plan(plan)
     clock = SystemClock()
+    certificates = None
+    if plan.home is not None and needs_certificates(plan.section):
+        certificates = open_certificates(plan.home, _NAME, plan.section, clock)
+    context = certificates.context if certificates is not None else None
+    endpoints = build_endpoints(plan.section, context, port_min=0)
     credentials = CredentialFile(plan.home) if plan.home is not None else None
     passwords = (
         CredentialAuthenticator(credentials, user_principal, clock)
         if credentials is not None and not plan.is_anonymous
         else None
     )
-    broker = EmbeddedBroker(_settings(plan), passwords or _LetEverybodyIn(), _NoTelemetry(), clock)
+    broker = EmbeddedBroker(
+        _settings(endpoints), passwords or _LetEverybodyIn(), _NoTelemetry(), clock
+    )
     await broker.start()
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run_watchdog(notifier, lambda: True))]
             if passwords is not None and credentials is not None:
                 tasks.append(group.create_task(_enforce_passwords(broker, credentials)))
-            on_ready(broker.ports)
-            notifier.ready(f"MQTT on {plan.endpoints[0].bind}")
+            if certificates is not None:
+                tasks.append(group.create_task(certificates.keep_fresh(clock)))
+            addresses = zip(endpoints, broker.ports, strict=True)
+            on_ready(tuple(endpoint.address(port) for endpoint, port in addresses))
+            notifier.ready(f"MQTT on {plan.section.listen}")
             await stop.wait()
             notifier.stopping()
             for task in tasks:
@@ -122,12 +135,12 @@ async def _enforce_passwords(broker: EmbeddedBroker, credentials: CredentialFile
         known = hashes
 
 
-def _settings(plan: BrokerPlan) -> BrokerSettings:
+def _settings(endpoints: tuple[Endpoint, ...]) -> BrokerSettings:
     """One user may be all there is, on one address, so no share of a user or address is smaller."""
-    first, *others = plan.endpoints
-    limits = BrokerSettings(gateway="broker")
+    first, *others = endpoints
+    limits = BrokerSettings(gateway=_NAME)
     return BrokerSettings(
-        gateway=f"broker-{os.getpid()}",
+        gateway=_NAME,
         host=first.host,
         port=first.port,
         more_endpoints=tuple(others),

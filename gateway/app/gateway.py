@@ -15,6 +15,7 @@ from gateway.app.bridge import BridgeRequests
 from gateway.app.credentials import CredentialFile, service_principal
 from gateway.app.devices import DeviceSet
 from gateway.app.ledger_link import LedgerLink
+from gateway.app.listeners import build_endpoints, needs_certificates, open_certificates
 from gateway.app.publishing import ReadingPublisher
 from gateway.app.sessions import SessionRecorder
 from gateway.app.transactions import TransactionAuthor
@@ -32,7 +33,7 @@ from gateway.model.principal import Principal
 from gateway.pipeline.batch import BatchPolicy
 from gateway.readings.store import ReadingsStore
 from gateway.sd_notify import Notifier, run_watchdog
-from gateway.settings import Home, Settings, load_settings, parse_listen
+from gateway.settings import Home, Settings, load_settings
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.waiting import wait_for_agent
@@ -95,9 +96,15 @@ class _Gateway:
         self._authenticator = CredentialAuthenticator(
             self._credentials, self._principal, SystemClock()
         )
-        host, port = parse_listen(settings.broker.listen)
+        self._certificates = (
+            open_certificates(home, settings.name, settings.broker, SystemClock())
+            if needs_certificates(settings.broker)
+            else None
+        )
+        context = self._certificates.context if self._certificates is not None else None
+        plain, *others = build_endpoints(settings.broker, context)
         self._broker = EmbeddedBroker(
-            BrokerSettings(gateway=settings.name, host=host, port=port),
+            BrokerSettings(settings.name, plain.host, plain.port, tuple(others)),
             self._authenticator,
             self._devices,
             SystemClock(),
@@ -136,6 +143,8 @@ class _Gateway:
                         run_watchdog(notifier, self._is_alive),
                     )
                 ]
+                if self._certificates is not None:
+                    tasks.append(group.create_task(self._certificates.keep_fresh(SystemClock())))
                 notifier.ready(f"MQTT on {self._settings.broker.listen}")
                 logger.info("gateway %s serves MQTT on %s", self._settings.name, self._broker.port)
                 await stop.wait()

@@ -3,6 +3,8 @@
 import msgspec
 
 from gateway.app.credentials import CredentialFile
+from gateway.app.listeners import own_names
+from gateway.broker.certificates import CertificateFolder
 from gateway.clock import Clock
 from gateway.errors import AgentError, SettingsError
 from gateway.ledger_host.genesis import load_genesis
@@ -27,7 +29,12 @@ _SETTINGS_TEMPLATE = """\
 name = "{name}"              # in topics, discovery and logs
 
 [broker]
-listen = "{listen}"   # "0.0.0.0:1883" to serve devices on the network
+listen = "{listen}"   # plain MQTT: "0.0.0.0:1883" to serve devices on a trusted network
+# tls = "0.0.0.0:8883"           # MQTT with TLS; clients trust secrets/tls/authority.pem
+# websocket = "127.0.0.1:9001"   # for web pages; websocket_tls = "0.0.0.0:9443" with TLS
+# origins = []                   # web sites whose pages may connect, beside this machine's own
+# certificate_names = []         # names of this gateway that it does not know by itself
+# client_certificates = "off"    # "required": see `smartshare device certificate`
 
 [anchoring]                # a batch of readings is anchored at whichever comes first
 readings_max = 1000
@@ -83,6 +90,7 @@ def initialise(
         for service in (LEDGER, OPERATOR):
             password = credentials.set_new_password(service)
             write_private(service_password_file(home, service), password.encode())
+        CertificateFolder(home.certificates).ensure(name, own_names(), clock.now_ms())
         write_atomic(home.devices, _DEVICES_TEMPLATE.encode())
         settings = _SETTINGS_TEMPLATE.format(name=name, listen=listen)
         write_atomic(home.settings, settings.encode())

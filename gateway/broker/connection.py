@@ -17,6 +17,7 @@ from gateway.broker.core import BrokerCore
 from gateway.broker.gate import ConnectionGate, Place
 from gateway.broker.link import ClientLink
 from gateway.broker.packets import NOT_AUTHORIZED, SERVER_UNAVAILABLE, Connect
+from gateway.broker.tls import certificate_name
 from gateway.errors import AuthenticatorBusyError
 from gateway.model.principal import Principal
 from gateway.ports import Authenticator
@@ -183,8 +184,11 @@ class Connection(asyncio.Protocol):
         self, principal: Principal | None, code: int, rights_version: int
     ) -> None:
         self._authentication = None
-        if self._is_closed:
+        if self._is_closed or self._transport is None:
             return
+        name = certificate_name(self._transport)
+        if principal is not None and name not in (None, principal.name):
+            principal, code = None, NOT_AUTHORIZED  # the certificate is another user's
         if rights_version != self._host.core.rights_version:
             principal, code = None, SERVER_UNAVAILABLE  # rights changed meanwhile: ask again
         if principal is None:

@@ -14,6 +14,7 @@ from amqtt.contexts import ListenerType
 from amqtt.errors import BrokerError as AmqttBrokerError
 
 from gateway.broker.endpoints import Endpoint
+from gateway.broker.tls import TlsProtocol
 from gateway.broker.websocket import WebSocketProtocol, WebSocketRules
 from gateway.errors import BrokerError
 
@@ -27,7 +28,7 @@ class AmqttListeners(Broker):  # type: ignore[misc]  # amqtt is not marked as ty
         self, endpoints: Sequence[Endpoint], make_protocol: Callable[[], asyncio.Protocol]
     ) -> None:
         """The first of `endpoints` is the plain one."""
-        assert not endpoints[0].is_websocket
+        assert endpoints[0].scheme == "mqtt"
         names = [_DEFAULT, *(f"listener-{number}" for number in range(1, len(endpoints)))]
         self._endpoints = dict(zip(names, endpoints, strict=True))
         self._make_protocol = make_protocol
@@ -70,12 +71,26 @@ class AmqttListeners(Broker):  # type: ignore[misc]  # amqtt is not marked as ty
         ssl_context: ssl.SSLContext | None,
     ) -> asyncio.Server:
         """Override: amqtt would hand connections to its own session logic."""
-        assert listener_type in (ListenerType.TCP, ListenerType.WS), listener_name
+        assert ssl_context is None, "our own layer does TLS"
+        endpoint = self._endpoints[listener_name]
+        assert (listener_type is ListenerType.WS) == endpoint.is_websocket
         loop = asyncio.get_running_loop()
-        make_protocol = self._make_protocol
-        if listener_type is ListenerType.WS:
-            rules = WebSocketRules(self._endpoints[listener_name].origins)
-            make_protocol = lambda: WebSocketProtocol(self._make_protocol(), rules)  # noqa: E731 - closes over rules
         return await loop.create_server(
-            make_protocol, address, port, reuse_address=True, ssl=ssl_context
+            _layers(endpoint, self._make_protocol), address, port, reuse_address=True
         )
+
+
+def _layers(
+    endpoint: Endpoint, make_protocol: Callable[[], asyncio.Protocol]
+) -> Callable[[], asyncio.Protocol]:
+    """Return what makes the protocol of one socket: from MQTT down to TLS."""
+    rules = WebSocketRules(endpoint.origins)
+    context = endpoint.tls
+
+    def make() -> asyncio.Protocol:
+        protocol = make_protocol()
+        if endpoint.is_websocket:
+            protocol = WebSocketProtocol(protocol, rules)
+        return protocol if context is None else TlsProtocol(protocol, context)
+
+    return make

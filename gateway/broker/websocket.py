@@ -23,6 +23,8 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from gateway.broker.layers import LayerTransport
+
 _HANDSHAKE_BYTES_MAX = 16 * 1024  # some browsers send long cookies
 _FIRST_MESSAGE_BYTES_MAX = 65 * 1024  # CONNECT with its header; nobody is known yet
 _MESSAGE_BYTES_MAX = 1024 * 1024  # several of the largest packets
@@ -62,17 +64,12 @@ def _host_of(url: str) -> str | None:
         return None
 
 
-class WebSocketTransport(asyncio.Transport):
+class WebSocketTransport(LayerTransport):
     """What a connection sees: a byte stream, whose bytes leave as binary frames."""
 
     def __init__(self, protocol: "WebSocketProtocol", tcp: asyncio.Transport) -> None:
-        super().__init__()
+        super().__init__(tcp)
         self._protocol = protocol
-        self._tcp = tcp
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Tell about the TCP connection underneath."""
-        return self._tcp.get_extra_info(name, default)
 
     def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
         """Send one binary frame."""
@@ -81,35 +78,7 @@ class WebSocketTransport(asyncio.Transport):
     def close(self) -> None:
         """Say goodbye and close, after what was written has left."""
         self._protocol.say_goodbye()
-        self._tcp.close()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._tcp.abort()
-
-    def is_closing(self) -> bool:
-        """Tell whether the connection is closed or about to be."""
-        return self._tcp.is_closing()
-
-    def pause_reading(self) -> None:
-        """Read no more from the peer."""
-        self._tcp.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Read on."""
-        self._tcp.resume_reading()
-
-    def is_reading(self) -> bool:
-        """Tell whether the peer is read from."""
-        return self._tcp.is_reading()
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Say how much may wait before `pause_writing`."""
-        self._tcp.set_write_buffer_limits(high, low)
-
-    def get_write_buffer_size(self) -> int:
-        """Return how many bytes wait for the peer."""
-        return self._tcp.get_write_buffer_size()
+        self.below.close()
 
 
 class WebSocketProtocol(asyncio.Protocol):

@@ -5,32 +5,33 @@ import os
 
 from gateway.app.broker import BrokerPlan, check_plan, check_user_name, run_broker
 from gateway.app.credentials import CredentialFile
-from gateway.broker.endpoints import Endpoint
+from gateway.broker.certificates import CertificateFolder
 from gateway.cli.node import run_until_signalled
 from gateway.cli.output import emit, home_of, table
+from gateway.clock import SystemClock
 from gateway.errors import SettingsError
 from gateway.sd_notify import Notifier
-from gateway.settings import Home, editing, parse_listen
+from gateway.settings import BrokerSection, Home, editing
 
 
 def serve(options: argparse.Namespace) -> int:
     """Serve until told to stop; one line tells the real addresses when ready."""
-    endpoints = [Endpoint(*parse_listen(options.listen, port_min=0))]
-    if options.ws is not None:
-        host, port = parse_listen(options.ws, port_min=0)
-        endpoints.append(Endpoint(host, port, is_websocket=True, origins=tuple(options.origin)))
-    has_home = options.home is not None or bool(os.environ.get("SMARTSHARE_HOME"))
-    plan = BrokerPlan(
-        tuple(endpoints), home_of(options) if has_home else None, is_anonymous=options.anonymous
+    section = BrokerSection(
+        listen=options.listen,
+        tls=options.tls,
+        websocket=options.ws,
+        websocket_tls=options.wss,
+        origins=tuple(options.origin),
+        certificate_names=tuple(options.certificate_name),
+        client_certificates="required" if options.client_certificates else "off",
     )
+    has_home = options.home is not None or bool(os.environ.get("SMARTSHARE_HOME"))
+    home = home_of(options) if has_home else None
+    plan = BrokerPlan(section, home, is_anonymous=options.anonymous)
     check_plan(plan)
 
-    def tell(ports: tuple[int, ...]) -> None:
-        schemes = ["ws" if endpoint.is_websocket else "mqtt" for endpoint in plan.endpoints]
-        hosts = [f"[{e.host}]" if ":" in e.host else e.host for e in plan.endpoints]
-        places = zip(schemes, hosts, ports, strict=True)
-        text = " ".join(f"{scheme}://{host}:{port}" for scheme, host, port in places)
-        print(f"broker ready: {text}", flush=True)
+    def tell(addresses: tuple[str, ...]) -> None:
+        print(f"broker ready: {' '.join(addresses)}", flush=True)
 
     return run_until_signalled(lambda stop: run_broker(plan, Notifier(os.environ), stop, tell))
 
@@ -64,6 +65,27 @@ def remove_user(options: argparse.Namespace) -> int:
     with editing(home):
         CredentialFile(home).remove(options.name)
     emit(options, {"removed": options.name}, f"user {options.name} is removed")
+    return 0
+
+
+def user_certificate(options: argparse.Namespace) -> int:
+    """Write a client certificate for a user."""
+    home = home_of(options)
+    if options.name not in CredentialFile(home).hashes():
+        raise SettingsError(f"no user {options.name!r} in {home.path}")
+    return write_certificate(options, home)
+
+
+def write_certificate(options: argparse.Namespace, home: Home) -> int:
+    """Write a key and certificate for `options.name` to `options.output`."""
+    folder = CertificateFolder(home.certificates)
+    folder.issue_client(options.name, options.output, SystemClock().now_ms())
+    emit(
+        options,
+        {"certificate": str(options.output), "authority": str(folder.authority)},
+        f"{options.output} holds key and certificate of {options.name}; the client also needs "
+        f"{folder.authority}",
+    )
     return 0
 
 

@@ -4,6 +4,7 @@ import argparse
 
 from gateway.app.credentials import CredentialFile
 from gateway.app.registry import add_device, load_devices, remove_device
+from gateway.cli.broker import write_certificate
 from gateway.cli.output import emit, home_of, table
 from gateway.errors import SettingsError
 from gateway.model import topics
@@ -101,6 +102,14 @@ def credential(options: argparse.Namespace) -> int:
         "\n".join(_login_lines(settings.broker.listen, options.name, password)),
     )
     return 0
+
+
+def certificate(options: argparse.Namespace) -> int:
+    """Write a TLS client certificate for a device."""
+    home = home_of(options)
+    if all(entry.config.name != options.name for entry in load_devices(home)):
+        raise SettingsError(f"no device {options.name!r}: see `smartshare device list`")
+    return write_certificate(options, home)
 
 
 def _login_lines(listen: str, username: str, password: str) -> list[str]:

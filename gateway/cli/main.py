@@ -71,7 +71,8 @@ def _configure_logging(*, is_service: bool) -> None:
     level = logging.INFO if is_service else logging.WARNING
     text = "%(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=level, format=text, stream=sys.stderr)
-    logging.getLogger("amqtt").setLevel(logging.WARNING)
+    for chatty in ("amqtt", "websockets"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,19 @@ def _add_broker_commands(commands: Commands) -> None:
     broker.add_argument(
         "--listen", default="127.0.0.1:1883", metavar="HOST:PORT", help="port 0 takes any"
     )
+    broker.add_argument("--tls", metavar="HOST:PORT", help="where to take clients with TLS")
     broker.add_argument("--ws", metavar="HOST:PORT", help="where to take WebSocket clients")
+    broker.add_argument("--wss", metavar="HOST:PORT", help="WebSocket with TLS")
+    broker.add_argument(
+        "--client-certificates", action="store_true", help="TLS clients need one of this broker's"
+    )
+    broker.add_argument(
+        "--certificate-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name or address of this machine that it does not know by itself",
+    )
     broker.add_argument(
         "--origin",
         action="append",
@@ -111,6 +123,15 @@ def _add_broker_commands(commands: Commands) -> None:
         if name != "list":
             parser.add_argument("name")
         _json(parser)
+    _add_certificate_command(user, "gateway.cli.broker:user_certificate", "a user")
+
+
+def _add_certificate_command(commands: Commands, handler: str, whose: str) -> None:
+    summary = f"issue a TLS client certificate for {whose}"
+    certificate = _home(_command(commands, "certificate", handler, summary))
+    certificate.add_argument("name")
+    certificate.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    _json(certificate)
 
 
 def _add_agent_commands(commands: Commands) -> None:
@@ -179,6 +200,7 @@ def _add_device_commands(commands: Commands) -> None:
         _command(device, "credential", "gateway.cli.devices:credential", "make a new MQTT password")
     )
     _json(credential).add_argument("name")
+    _add_certificate_command(device, "gateway.cli.devices:certificate", "a device")
 
     profile = _group(commands, "profile", "list, show and check device profiles")
     _json(_home(_command(profile, "list", "gateway.cli.profiles:list_profiles", "list them")))

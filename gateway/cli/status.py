@@ -7,8 +7,10 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
+from gateway.app.listeners import needs_certificates
 from gateway.app.operator import Operator
 from gateway.app.registry import load_devices
+from gateway.broker.certificates import CertificateFolder, days_left
 from gateway.cli.output import emit, home_of, table
 from gateway.clock import SystemClock
 from gateway.discovery.mdns import discover as discover_gateways
@@ -22,6 +24,8 @@ from gateway.settings import Home, load_settings
 from gateway.smart_agent.client import AgentClient
 from ledger.errors import LedgerError
 
+CERTIFICATE_DAYS_MIN = 7  # a running gateway renews a month before
+AUTHORITY_DAYS_MIN = 180  # devices must be given the next one by hand
 FREE_BYTES_MIN = 200 * 1024 * 1024  # below this a full disk is hours away
 
 
@@ -62,6 +66,7 @@ def doctor(options: argparse.Namespace) -> int:
         _check("devices and profiles", lambda: _check_devices(home)),
         _check("disk", lambda: _check_disk(home)),
         _check("clock", _check_clock),
+        _check("certificates", lambda: _check_certificates(home)),
         _check("SmartAgent", lambda: _check_agent(home)),
         _check("readings store", lambda: ReadingsReader.open(home.readings).close()),
         _check("gateway and ledger", lambda: _check_running(home)),
@@ -97,6 +102,23 @@ def _check_disk(home: Home) -> None:
     free = shutil.disk_usage(home.path).free
     if free < FREE_BYTES_MIN:
         raise GatewayError(f"only {free // 1024**2} MiB free: make room before readings stop")
+
+
+def _check_certificates(home: Home) -> None:
+    section = load_settings(home).broker
+    if not needs_certificates(section):
+        return
+    folder, now_ms = CertificateFolder(home.certificates), SystemClock().now_ms()
+    if days_left(folder.server, now_ms) < CERTIFICATE_DAYS_MIN:
+        raise GatewayError(
+            f"{folder.server} expires soon: restart the gateway, which renews it, and look at its log"
+        )
+    left = days_left(folder.authority, now_ms)
+    if left < AUTHORITY_DAYS_MIN:
+        raise GatewayError(
+            f"{folder.authority} expires in {left} days: move the folder away, restart the gateway, "
+            "and give its new authority.pem to every TLS client"
+        )
 
 
 def _check_clock() -> None:

@@ -23,6 +23,7 @@ from gateway.errors import AuthenticatorBusyError, SettingsError
 from gateway.model.observation import DeviceMessage
 from gateway.model.principal import Principal, PrincipalKind
 from gateway.ports import TelemetrySource
+from tests.support.broker_process import BrokerProcess, StartBroker as StartProcess
 
 WAIT_S = 10.0
 UP = "ss/v1/gw1/dev/{}/up"
@@ -323,3 +324,18 @@ def paho(broker: RunningBroker) -> Iterator[Callable[..., Paho]]:
     for client in clients:
         with contextlib.suppress(RuntimeError):
             client.stop()
+
+
+@pytest.fixture
+def start_process() -> Iterator[StartProcess]:
+    started: list[BrokerProcess] = []
+
+    def start(*arguments: str) -> BrokerProcess:
+        started.append(BrokerProcess(*arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.communicate()

@@ -43,9 +43,11 @@ def test_everything_that_is_secret_is_private(made):
 
     for folder in (home.secrets, home.agent, home.readings.parent, home.chain.parent):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
-    secrets = [one for folder in (home.secrets, home.agent) for one in folder.rglob("*")]
-    secrets = [one for one in secrets if one.is_file()]
-    assert {one.name for one in secrets} >= {"credentials.json", "ledger.password", "sealed.key"}
+    files = [one for folder in (home.secrets, home.agent) for one in folder.rglob("*")]
+    secrets = [one for one in files if one.is_file() and one.name != "authority.pem"]
+    assert {one.name for one in secrets} >= {
+        *("credentials.json", "ledger.password", "sealed.key", "authority.key", "server.pem")
+    }
     for path in secrets:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 

@@ -14,7 +14,7 @@ from gateway.settings import Home
 from tests.support.readings import ManualClock
 
 CHECKS = [
-    *("settings", "genesis", "devices and profiles", "disk", "clock", "SmartAgent"),
+    *("settings", "genesis", "devices and profiles", "disk", "clock", "certificates", "SmartAgent"),
     *("readings store", "gateway and ledger"),
 ]
 
@@ -60,10 +60,26 @@ def test_a_node_that_does_not_run_needs_only_starting(home, doctor, monkeypatch)
 
     assert code == 1
     assert {name for name, problem in problems.items() if not problem} == {
-        *("settings", "genesis", "devices and profiles", "disk", "clock")
+        *("settings", "genesis", "devices and profiles", "disk", "clock", "certificates")
     }
     assert "smartshare agent --home" in problems["SmartAgent"]
     assert "running" in problems["gateway and ledger"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ("CERTIFICATE_DAYS_MIN", "server.pem expires soon: restart the gateway"),
+        ("AUTHORITY_DAYS_MIN", "give its new authority.pem to every TLS client"),
+    ],
+)
+def test_a_certificate_that_expires_is_told(home, doctor, monkeypatch, limit, words):
+    monkeypatch.setattr(status, limit, 100_000)
+    assert not doctor(home)[1]["certificates"], "without a TLS listener nobody sees it"
+    text = home.settings.read_text()
+    home.settings.write_text(text.replace("# tls =", "tls ="))
+
+    assert words in doctor(home)[1]["certificates"]
 
 
 @pytest.mark.parametrize(
