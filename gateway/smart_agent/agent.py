@@ -13,8 +13,10 @@ from gateway.smart_agent.audit.entry import EntryKind, Result
 from gateway.smart_agent.audit.log import AuditLog, Event
 from gateway.smart_agent.binding import Binding
 from gateway.smart_agent.guard import SignGuard
+from gateway.smart_agent.identity_messages import AskInstance, AskProofs, Proofs, ReportLease
 from gateway.smart_agent.judge import VoteRequest
 from gateway.smart_agent.keys import AgentKeys, KeyProvider, Purpose, describe_keys
+from gateway.smart_agent.lease_desk import LeaseDesk
 from gateway.smart_agent.messages import (
     AskAuditHead,
     AuditHead,
@@ -37,7 +39,7 @@ from gateway.smart_agent.messages import (
 from gateway.smart_agent.signing import Prepared, prepare
 from gateway.smart_agent.vote_desk import VoteDesk
 from gateway.smart_agent.vote_watch import TipReport
-from ledger.crypto.domains import vote_message
+from ledger.crypto.domains import possession_message, vote_message
 from ledger.crypto.ed25519 import verify_strict
 
 _log = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ _NOT_BOUND = Refused(RefusedReason.NOT_BOUND, "this SmartAgent is not bound to a
 class Agent:
     """Keys, chain, guard and audit log of one node. Synchronous: a signature and its record are one step."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that are composed here
         self,
         keys: KeyProvider,
         binding: Binding,
@@ -57,6 +59,7 @@ class Agent:
         alarm: AlarmFile,
         audit: AuditLog,
         clock: Clock,
+        lease: LeaseDesk,
     ) -> None:
         self._keys = keys
         self._binding = binding
@@ -64,6 +67,7 @@ class Agent:
         self._alarm = alarm
         self._audit = audit
         self._clock = clock
+        self._lease = lease
         self._desk = VoteDesk(guard, alarm, binding.slot_ms, clock)
         self._description = describe_keys(keys, binding.chain_id)
         self._audit.append(EntryKind.STARTED, "", self._description.consensus)
@@ -102,16 +106,22 @@ class Agent:
                 return self._sign_vote(request)
             case SignMany():
                 return self._sign_many(request)
-            case ReportTip():
-                self._desk.report_tip(TipReport(request.is_at_tip, request.agents))
-                return Noted(self._desk.standing)
-            case ReportOwnVote():
-                return self._report_own_vote(request)
+            case ReportTip() | ReportOwnVote():
+                return self._take_report(request)
             case AskAuditHead():
                 self._audit.sync()
                 return AuditHead(self._audit.head.sequence, self._audit.head.hash)
+            case AskProofs() | AskInstance() | ReportLease():
+                return self._answer_identity(request)
             case _:
                 return self._sign(request)
+
+    def _answer_identity(self, request: AskProofs | AskInstance | ReportLease) -> Response:
+        if isinstance(request, AskProofs):
+            return self._prove_possession()
+        if isinstance(request, ReportLease):
+            self._lease.report(request)
+        return self._lease.running
 
     def _bind(self, request: Bind) -> Response:
         bound = self._binding.chain_id
@@ -126,17 +136,35 @@ class Agent:
         return self._description
 
     def _sign(self, request: TypedRequest) -> Response:
-        prepared = prepare(request, self._description)
+        prepared = self._prepare(request)
         if isinstance(prepared, Refused):
             return prepared
         signature = self._keys.sign(prepared.purpose, prepared.message)
         self._audit.append(prepared.kind, prepared.purpose.value, prepared.message)
         return Signed(signature)
 
+    def _prepare(self, request: TypedRequest) -> Prepared | Refused:
+        """Return what to sign now: allowed by its form and policy, and by who holds the identity."""
+        prepared = prepare(request, self._description)
+        if isinstance(prepared, Refused) or prepared.kind is EntryKind.SESSION_TOKEN:
+            return prepared
+        return self._lease.admit(prepared.purpose, prepared.transaction) or prepared
+
+    def _prove_possession(self) -> Response:
+        chain_id = self._binding.chain_id
+        if chain_id is None:
+            return _NOT_BOUND
+        message = possession_message(chain_id, self._description.node)
+        proofs = []
+        for purpose in (Purpose.CONSENSUS, Purpose.METERING):
+            proofs.append(self._keys.sign(purpose, message))
+            self._audit.append(EntryKind.POSSESSION, purpose.value, message)
+        return Proofs(*proofs)
+
     def _sign_many(self, request: SignMany) -> Response:
         ready: list[Prepared] = []
         for number, one in enumerate(request.requests):
-            prepared = prepare(one, self._description)
+            prepared = self._prepare(one)
             if isinstance(prepared, Refused):
                 return Refused(prepared.reason, f"request {number} of the batch: {prepared.detail}")
             ready.append(prepared)
@@ -169,6 +197,12 @@ class Agent:
             result,
             is_durable=result is Result.DONE,
         )
+
+    def _take_report(self, request: ReportTip | ReportOwnVote) -> Response:
+        if isinstance(request, ReportOwnVote):
+            return self._report_own_vote(request)
+        self._desk.report_tip(TipReport(request.is_at_tip, request.agents))
+        return Noted(self._desk.standing)
 
     def _report_own_vote(self, request: ReportOwnVote) -> Response:
         chain_id = self._binding.chain_id

@@ -11,6 +11,15 @@ from pathlib import Path
 
 from gateway.errors import AgentError, VoteConflictError
 from gateway.smart_agent.endpoint import connect
+from gateway.smart_agent.identity_messages import (
+    AskInstance,
+    AskProofs,
+    LeaseStanding,
+    Proofs,
+    ReportLease,
+    RunningInstance,
+    SignSession,
+)
 from gateway.smart_agent.keys import AgentKeys, Purpose
 from gateway.smart_agent.messages import (
     HEADER_BYTES,
@@ -87,6 +96,31 @@ class AgentClient:
     def sign_voucher(self, payload: bytes) -> bytes:
         """Return the wallet key's signature over a canonical `Voucher`."""
         return self._ask_signature(SignVoucher(payload))
+
+    def sign_session(self, token: bytes) -> bytes:
+        """Return the node key's signature over a canonical `SessionToken` (the handshake of nodes)."""
+        return self._ask_signature(SignSession(token))
+
+    def prove_possession(self) -> Proofs:
+        """Return what lets this node register the agent's keys; raises `AgentError`."""
+        response = self._ask(AskProofs())
+        if not isinstance(response, Proofs):
+            raise self._unexpected()
+        return response
+
+    def running_instance(self) -> RunningInstance:
+        """Return which running instance of the identity the agent is; raises `AgentError`."""
+        return self._ask_instance(AskInstance())
+
+    def report_lease(self, standing: LeaseStanding, detail: str) -> RunningInstance:
+        """Tell what the chain says of the agent's instance; raises `AgentError`."""
+        return self._ask_instance(ReportLease(standing, detail))
+
+    def _ask_instance(self, request: Request) -> RunningInstance:
+        response = self._ask(request)
+        if not isinstance(response, RunningInstance):
+            raise self._unexpected()
+        return response
 
     def report_tip(self, *, is_at_tip: bool, agents: int) -> str:
         """Tell how far the ledger is; return "voting", or why the agent signs no votes."""

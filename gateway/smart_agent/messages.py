@@ -10,6 +10,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from gateway.smart_agent.identity_messages import (
+    AskInstance,
+    AskProofs,
+    IdentityAnswer,
+    ReportLease,
+    SignSession,
+)
 from gateway.smart_agent.judge import EPOCH_MAX, SLOT_MAX
 from gateway.smart_agent.keys import AgentKeys, Purpose
 from ledger.crypto.domains import VoteKind
@@ -160,6 +167,7 @@ class RefusedReason(enum.Enum):
     LISTENING = "listening"
     RATE_LIMIT = "rate-limit"
     ALARM = "alarm"
+    NOT_HELD = "identity-not-held"
     FAILED = "failed"
 
 
@@ -173,11 +181,21 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
         return f"{self.reason.value}: {self.detail}"
 
 
-TypedRequest = SignTransaction | SignReadingBatch | SignQuote | SignVoucher
+TypedRequest = SignTransaction | SignReadingBatch | SignQuote | SignVoucher | SignSession
 Request = (
-    Describe | Bind | TypedRequest | SignMany | SignVote | ReportTip | ReportOwnVote | AskAuditHead
+    Describe
+    | Bind
+    | TypedRequest
+    | SignMany
+    | SignVote
+    | ReportTip
+    | ReportOwnVote
+    | AskAuditHead
+    | AskProofs
+    | AskInstance
+    | ReportLease
 )
-Answer = AgentKeys | Signed | SignedMany | Noted | AuditHead
+Answer = AgentKeys | Signed | SignedMany | Noted | AuditHead | IdentityAnswer
 Response = Answer | Refused
 
 _encoder = msgspec.msgpack.Encoder()

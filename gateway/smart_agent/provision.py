@@ -1,6 +1,6 @@
 """Makes an agent's folder, and opens it for one process at a time.
 
-agent/  (0700)  unlock, sealed.key, guard, lock, alarm, agent.json  (all 0600), audit/  (0700)
+agent/  (0700)  unlock, sealed.key, guard, lock, alarm, instance, agent.json  (all 0600), audit/  (0700)
 """
 
 import fcntl
@@ -16,8 +16,11 @@ from gateway.smart_agent.alarm import AlarmFile
 from gateway.smart_agent.audit.log import AuditLog
 from gateway.smart_agent.binding import create_binding, open_binding
 from gateway.smart_agent.guard import SignGuard, create_guard_file, read_guard_file
+from gateway.smart_agent.host import read_host
+from gateway.smart_agent.instance import InstanceFile
 from gateway.smart_agent.judge import EPOCH_MAX, FIRST_RECORD, SLOT_MAX, SignRecord
 from gateway.smart_agent.keys import AgentKeys, KeyPlace, describe_keys
+from gateway.smart_agent.lease_desk import LeaseDesk
 from gateway.smart_agent.private_files import make_private_folder
 from gateway.smart_agent.providers.registry import DEFAULT_URI, make_keys, open_keys
 from gateway.smart_agent.sealed_key import MODERATE, KdfLimits
@@ -28,6 +31,7 @@ _GUARD_FILE = "guard"
 _BINDING_FILE = "agent.json"
 _LOCK_FILE = "lock"
 _ALARM_FILE = "alarm"
+_INSTANCE_FILE = "instance"
 AUDIT_FOLDER = "audit"
 
 QUARANTINE_EPOCHS = 2  # a copy that still runs is heard of, and the set without it takes over
@@ -74,7 +78,10 @@ def open_agent(folder: Path, unlock: UnlockSource, clock: Clock | None = None) -
             SignGuard(folder / _GUARD_FILE) as guard,
             AuditLog(folder / AUDIT_FOLDER, clock) as audit,
         ):
-            yield Agent(keys, binding, guard=guard, alarm=alarm, audit=audit, clock=clock)
+            lease = LeaseDesk(InstanceFile(folder / _INSTANCE_FILE, read_host(folder)))
+            yield Agent(
+                keys, binding, guard=guard, alarm=alarm, audit=audit, clock=clock, lease=lease
+            )
 
 
 def renew_guard(folder: Path, epoch: int, slot: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar, assert_never
 
 from gateway.smart_agent.audit.entry import EntryKind
+from gateway.smart_agent.identity_messages import SignSession
 from gateway.smart_agent.keys import AgentKeys, Purpose
 from gateway.smart_agent.messages import (
     Refused,
@@ -24,7 +25,10 @@ from gateway.smart_agent.policy import check_transaction
 from ledger.codec.canonical import Decoder
 from ledger.crypto import domains
 from ledger.errors import CodecError
+from ledger.identity.refusals import Refused as IdentityRefused
+from ledger.identity.session_token import decode_session_token
 from ledger.types.offers import Quote, ReadingBatch, Voucher
+from ledger.types.transaction import Transaction
 
 _T = TypeVar("_T")
 
@@ -35,28 +39,34 @@ _vouchers = Decoder(Voucher)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A message that may be signed: by which key, and as what it enters the audit log."""
+    """A message that may be signed: by which key, and as what it enters the audit log.
+
+    `transaction` is what it says where it is one: what moves value or holds the identity has further rules.
+    """
 
     kind: EntryKind
     purpose: Purpose
     message: bytes
+    transaction: Transaction | None = None
 
 
 def prepare(request: TypedRequest, keys: AgentKeys) -> Prepared | Refused:
     """Return what to sign for a request on the bound chain, or why it is not signed."""
     match request:
         case SignTransaction():
-            refused = check_transaction(request, keys)
-            if refused is not None:
-                return refused
+            checked = check_transaction(request, keys)
+            if isinstance(checked, Refused):
+                return checked
             message = domains.transaction_message(request.payload)
-            return Prepared(EntryKind.TRANSACTION, request.purpose, message)
+            return Prepared(EntryKind.TRANSACTION, request.purpose, message, checked)
         case SignReadingBatch():
             return _prepare_batch(request.payload, keys)
         case SignQuote():
             return _prepare_quote(request.payload, keys)
         case SignVoucher():
             return _prepare_voucher(request.payload, keys)
+        case SignSession():
+            return _prepare_session(request.payload, keys)
     assert_never(request)
 
 
@@ -91,6 +101,16 @@ def _prepare_voucher(payload: bytes, keys: AgentKeys) -> Prepared | Refused:
     message = domains.voucher_message(payload)
     return _check_signer(voucher.chain_id, voucher.payer, keys, Purpose.WALLET) or Prepared(
         EntryKind.VOUCHER, Purpose.WALLET, message
+    )
+
+
+def _prepare_session(payload: bytes, keys: AgentKeys) -> Prepared | Refused:
+    token = decode_session_token(payload)
+    if isinstance(token, IdentityRefused):
+        return Refused(RefusedReason.MALFORMED, one_line(token.detail))
+    message = domains.session_token_message(payload)
+    return _check_signer(token.chain_id, token.signer, keys, Purpose.NODE) or Prepared(
+        EntryKind.SESSION_TOKEN, Purpose.NODE, message
     )
 
 

@@ -36,6 +36,8 @@ class EntryKind(enum.IntEnum):
     VOUCHER = 7
     ONION_REVEAL = 8  # digest: of the value revealed
     ALARM = 9  # a vote by our own key that we never gave; digest: of its bytes
+    POSSESSION = 10
+    SESSION_TOKEN = 11
 
 
 class Result(enum.IntEnum):

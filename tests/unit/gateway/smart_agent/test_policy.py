@@ -6,9 +6,17 @@ import msgspec
 import pytest
 
 from gateway.smart_agent.keys import AgentKeys, Purpose
-from gateway.smart_agent.messages import RefusedReason, SignTransaction
+from gateway.smart_agent.messages import Refused, RefusedReason, SignTransaction
 from gateway.smart_agent.policy import check_transaction
 from ledger.codec import canonical
+from ledger.types.identity_bodies import (
+    AppealRevocation,
+    NameOwner,
+    RenewLease,
+    RetireNode,
+    RevocationCause,
+    RevokeGrant,
+)
 from ledger.types.transaction import (
     Anchor,
     CallContract,
@@ -35,12 +43,23 @@ BODIES = {
     "TransferCoin": TransferCoin(coin=H, to=H, amount=1),
     "DeployContract": DeployContract(code="", manifest="", args=b"", gas_limit=0),
     "CallContract": CallContract(contract=H, method="record", args=b"", deposit=0, gas_limit=0),
+    "RenewLease": RenewLease(H, 1),
+    "NameOwner": NameOwner(KEYS.node, KEYS.wallet),
+    "RetireNode": RetireNode(KEYS.node, None),
+    "AppealRevocation": AppealRevocation(H, "it was found"),
+    "RevokeGrant": RevokeGrant(b"", RevocationCause.DEFECT, ""),
 }
 ALLOWED = {
     ("node", "RegisterNode"),
     ("metering", "RegisterDevice"),
     ("metering", "Anchor"),
     ("metering", "CallContract"),
+    ("node", "RetireNode"),
+    ("node", "AppealRevocation"),
+    ("metering", "RenewLease"),
+    ("metering", "NameOwner"),
+    ("wallet", "NameOwner"),
+    ("wallet", "RetireNode"),
     ("wallet", "Transfer"),
     ("wallet", "CreateCoin"),
     ("wallet", "TransferCoin"),
@@ -64,7 +83,10 @@ def transaction(purpose, body, **changes):
 
 
 def check(purpose, transaction, keys=KEYS):
-    return check_transaction(SignTransaction(purpose, canonical.encode(transaction)), keys)
+    """Return the refusal, or None where the transaction may be signed."""
+    request = SignTransaction(purpose, canonical.encode(transaction))
+    checked = check_transaction(request, keys)
+    return checked if isinstance(checked, Refused) else None
 
 
 @pytest.mark.parametrize(("purpose", "name"), list(itertools.product(Purpose, BODIES)))
@@ -119,6 +141,39 @@ def test_a_node_is_registered_with_its_own_keys_only(body):
     assert refused.reason is RefusedReason.NOT_ALLOWED
 
 
+@pytest.mark.parametrize("payer", [Purpose.METERING, Purpose.WALLET])
+def test_metering_or_wallet_pay_for_what_the_node_key_may_send(payer):
+    fee_payer = KEYS.key_of(payer)
+    registration = transaction(Purpose.NODE, BODIES["RegisterNode"], fee_payer=fee_payer)
+    assert check(Purpose.NODE, registration) is None
+    assert check(payer, registration) is None
+    strange = transaction(Purpose.NODE, BODIES["Transfer"], fee_payer=fee_payer)
+    assert check(payer, strange).reason is RefusedReason.NOT_ALLOWED
+    other = transaction(Purpose.NODE, BODIES["RegisterNode"], sender=H, fee_payer=fee_payer)
+    assert check(payer, other).reason is RefusedReason.WRONG_SENDER
+    by_consensus = transaction(
+        Purpose.NODE, BODIES["RegisterNode"], fee_payer=KEYS.key_of(Purpose.CONSENSUS)
+    )
+    assert check(Purpose.NODE, by_consensus).reason is RefusedReason.NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("purpose", "body"),
+    [
+        (Purpose.METERING, NameOwner(KEYS.node, H)),
+        (Purpose.METERING, NameOwner(H, KEYS.wallet)),
+        (Purpose.NODE, RetireNode(H, None)),
+    ],
+)
+def test_a_node_speaks_of_its_own_identity_alone(purpose, body):
+    assert check(purpose, transaction(purpose, body)).reason is RefusedReason.NOT_ALLOWED
+
+
+def test_the_owner_hands_on_and_retires_other_nodes():
+    for body in (NameOwner(H, KEYS.metering), RetireNode(H, KEYS.node)):
+        assert check(Purpose.WALLET, transaction(Purpose.WALLET, body)) is None
+
+
 def test_nothing_is_signed_before_a_chain_is_bound():
     unbound = msgspec.structs.replace(KEYS, chain_id=None)
 
@@ -145,6 +200,6 @@ def test_nothing_is_signed_before_a_chain_is_bound():
 def test_bytes_that_are_no_canonical_transaction_are_malformed(payload):
     refused = check_transaction(SignTransaction(Purpose.METERING, payload), KEYS)
 
-    assert refused
+    assert isinstance(refused, Refused)
     assert refused.reason is RefusedReason.MALFORMED
     assert refused.detail.isprintable()

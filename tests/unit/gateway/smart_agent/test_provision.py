@@ -32,7 +32,8 @@ def test_a_new_agent_opens_with_the_keys_it_was_made_with(tmp_path, cheap_limits
     assert read_guard_file(folder / "guard").record == FIRST_RECORD
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     assert modes.pop("audit") == 0o700
-    assert modes == dict.fromkeys(["unlock", "sealed.key", "guard", "lock", "agent.json"], 0o600)
+    files = ["unlock", "sealed.key", "guard", "lock", "instance", "agent.json"]
+    assert modes == dict.fromkeys(files, 0o600)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
