@@ -1,19 +1,26 @@
-"""`smartshare agent ...`: looking after the SmartAgent's guard record and its audit log."""
+"""`smartshare agent ...`: the SmartAgent's guard record, audit log and the wallet's recovery words."""
 
 import argparse
+import sys
 from collections import deque
 from datetime import UTC, datetime
+from getpass import getpass
 
 from gateway.cli.output import emit, home_of, table
+from gateway.clock import SystemClock
 from gateway.errors import AgentError, SettingsError
 from gateway.smart_agent.audit.entry import Entry, Head
 from gateway.smart_agent.audit.verify import AuditReport, verify_log
+from gateway.smart_agent.keys import KeyPlace
 from gateway.smart_agent.provision import (
     AUDIT_FOLDER,
     quarantine,
     renew_guard,
     show_guard,
 )
+from gateway.smart_agent.unlock import find_unlock
+from gateway.smart_agent.wallet_words import export_words, import_words
+from ledger.codec.text import format_address
 
 
 def audit_verify(options: argparse.Namespace) -> int:
@@ -80,6 +87,38 @@ def guard_quarantine(options: argparse.Namespace) -> int:
     record = quarantine(home.agent, options.epoch)
     print(f"the sign guard of {home.agent} lets votes through from epoch {record.epoch} on")
     return 0
+
+
+def words_export(options: argparse.Namespace) -> int:
+    """Show the wallet's recovery words on the terminal."""
+    home = home_of(options)
+    place = KeyPlace(home.agent, find_unlock(home.agent))
+    if _ask("Whoever sees the 24 words has the wallet. Show them here? Type yes: ") != "yes":
+        raise AgentError("nothing was shown: the answer was not `yes`")
+    words = export_words(place, SystemClock()).split()
+    for row in range(0, len(words), 6):
+        line = "  ".join(
+            f"{row + i + 1:2} {word:<8}" for i, word in enumerate(words[row : row + 6])
+        )
+        print(line.rstrip())
+    print("Write them on paper, in this order. They bring back the wallet, not the node.")
+    return 0
+
+
+def words_import(options: argparse.Namespace) -> int:
+    """Take a wallet's recovery words from the terminal, or one line of standard input."""
+    home = home_of(options)
+    place = KeyPlace(home.agent, find_unlock(home.agent))
+    words = getpass("The 24 words (not echoed): ") if sys.stdin.isatty() else sys.stdin.readline()
+    wallet = import_words(place, words, SystemClock())
+    print(f"the wallet of {home.agent} is {format_address(wallet)} now")
+    return 0
+
+
+def _ask(question: str) -> str:
+    if sys.stdin.isatty():
+        print(question, end="", flush=True)
+    return sys.stdin.readline().strip()
 
 
 def _parse_position(text: str) -> tuple[int, int]:

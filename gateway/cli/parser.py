@@ -172,6 +172,16 @@ def _add_agent_commands(commands: Commands) -> None:
         help="the epoch the network is in now",
     )
 
+    words = _group(parts, "wallet-words", "the wallet's 24 recovery words (stop the node first)")
+    _own_home(
+        _command(words, "export", "gateway.cli.agent:words_export", "show them, after a question")
+    )
+    _own_home(
+        _command(
+            words, "import", "gateway.cli.agent:words_import", "type them; they are not echoed"
+        )
+    )
+
 
 def _own_home(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Take --home behind a subcommand of `agent` too, without undoing one that stood before it."""

@@ -23,6 +23,9 @@ from gateway.smart_agent.messages import (
     Bind,
     Describe,
     Noted,
+    OnionCommitment,
+    OnionReveal,
+    OnionValue,
     Refused,
     RefusedReason,
     ReportOwnVote,
@@ -36,6 +39,7 @@ from gateway.smart_agent.messages import (
     SignVote,
     TypedRequest,
 )
+from gateway.smart_agent.onion_desk import OnionDesk
 from gateway.smart_agent.signing import Prepared, prepare
 from gateway.smart_agent.vote_desk import VoteDesk
 from gateway.smart_agent.vote_watch import TipReport
@@ -58,6 +62,7 @@ class Agent:
         guard: SignGuard,
         alarm: AlarmFile,
         audit: AuditLog,
+        onions: OnionDesk,
         clock: Clock,
         lease: LeaseDesk,
     ) -> None:
@@ -66,6 +71,7 @@ class Agent:
         self._guard = guard
         self._alarm = alarm
         self._audit = audit
+        self._onions = onions
         self._clock = clock
         self._lease = lease
         self._desk = VoteDesk(guard, alarm, binding.slot_ms, clock)
@@ -96,12 +102,14 @@ class Agent:
         except AgentError as error:
             _log.error("%s", error)
 
+    def work_ahead(self) -> bool:
+        """Do a little of what a later request will need; return whether there is more to do."""
+        return self._onions.make_some()
+
     def _answer(self, request: Request) -> Response:
         match request:
-            case Describe():
-                return self._description
-            case Bind():
-                return self._bind(request)
+            case Describe() | Bind():
+                return self._bind(request) if isinstance(request, Bind) else self._description
             case SignVote():
                 return self._sign_vote(request)
             case SignMany():
@@ -113,6 +121,8 @@ class Agent:
                 return AuditHead(self._audit.head.sequence, self._audit.head.hash)
             case AskProofs() | AskInstance() | ReportLease():
                 return self._answer_identity(request)
+            case OnionCommitment() | OnionReveal():
+                return self._answer_onion(request)
             case _:
                 return self._sign(request)
 
@@ -197,6 +207,17 @@ class Agent:
             result,
             is_durable=result is Result.DONE,
         )
+
+    def _answer_onion(self, request: OnionCommitment | OnionReveal) -> Response:
+        if isinstance(request, OnionCommitment):
+            value = self._onions.commit(request.generation)
+        else:
+            value = self._onions.reveal(request.around)
+        if isinstance(value, Refused):
+            return value
+        if isinstance(request, OnionReveal):
+            self._audit.append(EntryKind.ONION_REVEAL, "", value)
+        return OnionValue(value)
 
     def _take_report(self, request: ReportTip | ReportOwnVote) -> Response:
         if isinstance(request, ReportOwnVote):

@@ -29,6 +29,9 @@ from gateway.smart_agent.messages import (
     Bind,
     Describe,
     Noted,
+    OnionCommitment,
+    OnionReveal,
+    OnionValue,
     Refused,
     RefusedReason,
     ReportOwnVote,
@@ -132,6 +135,14 @@ class AgentClient:
             ReportOwnVote(vote.kind, vote.epoch, vote.slot, vote.block_hash, vote.signature)
         )
 
+    def onion_commitment(self, generation: int = 1) -> bytes:
+        """Return the commitment of this node's onion of that number; the first takes a second."""
+        return self._ask_onion(OnionCommitment(generation))
+
+    def reveal_onion(self, around: bytes) -> bytes:
+        """Return the 32 bytes whose SHA-256 is `around`, the value that the chain accepted last."""
+        return self._ask_onion(OnionReveal(around))
+
     def audit_head(self) -> AuditHead:
         """Return the audit log's newest entry, which is durable; raises `AgentError`."""
         response = self._ask(AskAuditHead())
@@ -161,6 +172,12 @@ class AgentClient:
         if not isinstance(response, Noted):
             raise self._unexpected()
         return response.votes
+
+    def _ask_onion(self, request: Request) -> bytes:
+        response = self._ask(request)
+        if not isinstance(response, OnionValue):
+            raise self._unexpected()
+        return response.value
 
     def _unexpected(self) -> AgentError:
         return AgentError(f"SmartAgent at {self._path} gave an answer of another kind: update it")

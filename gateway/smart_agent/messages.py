@@ -19,6 +19,7 @@ from gateway.smart_agent.identity_messages import (
 )
 from gateway.smart_agent.judge import EPOCH_MAX, SLOT_MAX
 from gateway.smart_agent.keys import AgentKeys, Purpose
+from gateway.smart_agent.onion import GENERATION_MAX
 from ledger.crypto.domains import VoteKind
 from ledger.params import AGENTS_MAX, SLOT_MS, TRANSACTION_BYTES_MAX
 from ledger.types.offers import OFFER_BYTES_MAX
@@ -130,6 +131,22 @@ class AskAuditHead(
     """Ask for the audit log's newest entry, which is on disk before the answer. Answer: `AuditHead`."""
 
 
+class OnionCommitment(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="onion-commitment"
+):
+    """Ask for the commitment of this agent's onion of that number (from 1). Answer: `OnionValue`."""
+
+    generation: Annotated[int, Meta(ge=1, le=GENERATION_MAX)]
+
+
+class OnionReveal(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="onion-reveal"
+):
+    """Ask for the layer inside the value that the chain accepted last. Answer: `OnionValue`."""
+
+    around: Hash
+
+
 class Signed(msgspec.Struct, frozen=True, array_like=True, tag="signed"):
     """A 64-byte Ed25519 signature."""
 
@@ -153,6 +170,12 @@ class AuditHead(msgspec.Struct, frozen=True, array_like=True, tag="audit-head"):
 
     sequence: Counter
     hash: Hash
+
+
+class OnionValue(msgspec.Struct, frozen=True, array_like=True, tag="onion"):
+    """A commitment, or the layer asked for."""
+
+    value: Hash
 
 
 class RefusedReason(enum.Enum):
@@ -194,8 +217,10 @@ Request = (
     | AskProofs
     | AskInstance
     | ReportLease
+    | OnionCommitment
+    | OnionReveal
 )
-Answer = AgentKeys | Signed | SignedMany | Noted | AuditHead | IdentityAnswer
+Answer = AgentKeys | Signed | SignedMany | Noted | AuditHead | OnionValue | IdentityAnswer
 Response = Answer | Refused
 
 _encoder = msgspec.msgpack.Encoder()

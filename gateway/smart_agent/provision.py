@@ -1,6 +1,7 @@
 """Makes an agent's folder, and opens it for one process at a time.
 
-agent/  (0700)  unlock, sealed.key, guard, lock, alarm, instance, agent.json  (all 0600), audit/  (0700)
+agent/  (0700)  unlock, sealed.key, guard, lock, alarm, instance, onion.json, agent.json  (all 0600),
+audit/  (0700)
 """
 
 import fcntl
@@ -14,13 +15,14 @@ from gateway.errors import AgentError
 from gateway.smart_agent.agent import Agent
 from gateway.smart_agent.alarm import AlarmFile
 from gateway.smart_agent.audit.log import AuditLog
-from gateway.smart_agent.binding import create_binding, open_binding
+from gateway.smart_agent.binding import Binding, create_binding, open_binding
 from gateway.smart_agent.guard import SignGuard, create_guard_file, read_guard_file
 from gateway.smart_agent.host import read_host
 from gateway.smart_agent.instance import InstanceFile
 from gateway.smart_agent.judge import EPOCH_MAX, FIRST_RECORD, SLOT_MAX, SignRecord
 from gateway.smart_agent.keys import AgentKeys, KeyPlace, describe_keys
 from gateway.smart_agent.lease_desk import LeaseDesk
+from gateway.smart_agent.onion_desk import OnionDesk
 from gateway.smart_agent.private_files import make_private_folder
 from gateway.smart_agent.providers.registry import DEFAULT_URI, make_keys, open_keys
 from gateway.smart_agent.sealed_key import MODERATE, KdfLimits
@@ -32,6 +34,7 @@ _BINDING_FILE = "agent.json"
 _LOCK_FILE = "lock"
 _ALARM_FILE = "alarm"
 _INSTANCE_FILE = "instance"
+_ONION_FILE = "onion.json"
 AUDIT_FOLDER = "audit"
 
 QUARANTINE_EPOCHS = 2  # a copy that still runs is heard of, and the set without it takes over
@@ -79,9 +82,26 @@ def open_agent(folder: Path, unlock: UnlockSource, clock: Clock | None = None) -
             AuditLog(folder / AUDIT_FOLDER, clock) as audit,
         ):
             lease = LeaseDesk(InstanceFile(folder / _INSTANCE_FILE, read_host(folder)))
+            onions = OnionDesk(folder / _ONION_FILE, keys.onion_secret, binding.slot_ms, clock)
             yield Agent(
-                keys, binding, guard=guard, alarm=alarm, audit=audit, clock=clock, lease=lease
+                keys,
+                binding,
+                guard=guard,
+                alarm=alarm,
+                audit=audit,
+                onions=onions,
+                clock=clock,
+                lease=lease,
             )
+
+
+@contextmanager
+def locked_binding(folder: Path) -> Iterator[Binding]:
+    """Keep the agent from running while the block runs; yield what its folder says about itself."""
+    if not is_agent_there(folder):
+        raise AgentError(f"there is no SmartAgent in {folder}: run `smartshare init` first")
+    with _locked(folder):
+        yield open_binding(folder / _BINDING_FILE)
 
 
 def renew_guard(folder: Path, epoch: int, slot: int) -> None:

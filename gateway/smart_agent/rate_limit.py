@@ -1,14 +1,12 @@
-"""How often something may happen: so many a second, and a few at once. Pure: time is an argument."""
-
-_SECOND_NS = 1_000_000_000
+"""How often something may happen: one each interval, and a few at once. Pure: time is an argument."""
 
 
 class RateLimit:
-    """Admits `burst` events at once and `per_second` in the long run (generic cell rate algorithm)."""
+    """Admits `burst` events at once and one an interval in the long run (generic cell rate algorithm)."""
 
-    def __init__(self, per_second: int, burst: int) -> None:
-        self._interval_ns = _SECOND_NS // per_second
-        self._ahead_ns_max = self._interval_ns * burst
+    def __init__(self, *, interval_ns: int, burst: int) -> None:
+        self._interval_ns = interval_ns
+        self._ahead_ns_max = interval_ns * burst
         self._due_ns = 0  # when everything admitted so far would have happened at the steady rate
 
     def admit(self, now_ns: int) -> bool:

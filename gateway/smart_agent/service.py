@@ -28,6 +28,7 @@ async def serve(folder: Path, socket_path: Path, ready: Callable[[], None]) -> N
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve_requests(listener, agent.handle))
             tasks.create_task(_sync_forever(agent))
+            tasks.create_task(_work_ahead(agent))
 
 
 async def _sync_forever(agent: Agent) -> None:
@@ -35,3 +36,11 @@ async def _sync_forever(agent: Agent) -> None:
     while True:
         await asyncio.sleep(SYNC_INTERVAL_NS / 1_000_000_000)
         agent.sync()
+
+
+async def _work_ahead(agent: Agent) -> None:
+    """Use the time between requests; each piece of work takes about a millisecond."""
+    is_busy = True
+    while is_busy:
+        await asyncio.sleep(0)
+        is_busy = agent.work_ahead()

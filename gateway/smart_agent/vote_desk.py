@@ -16,6 +16,8 @@ VOTES_PER_SLOT_MAX = 18
 VOTES_PER_SECOND_MIN = VOTES_PER_SLOT_MAX * 1000 // SLOT_MS
 BURST_S = 3
 
+_NS_PER_S = 1_000_000_000
+
 _log = logging.getLogger(__name__)
 
 
@@ -29,7 +31,7 @@ class VoteDesk:
         self._listening = Listening(slot_ms)
         self._memory = VoteMemory(guard.record)
         per_second = max(VOTES_PER_SECOND_MIN, VOTES_PER_SLOT_MAX * 1000 // slot_ms)
-        self._rate = RateLimit(per_second, per_second * BURST_S)
+        self._rate = RateLimit(interval_ns=_NS_PER_S // per_second, burst=per_second * BURST_S)
 
     @property
     def standing(self) -> str:

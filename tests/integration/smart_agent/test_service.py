@@ -9,12 +9,14 @@ import pytest
 
 from gateway.errors import AgentError
 from gateway.smart_agent.client import AgentClient, AgentVoteSigner
+from gateway.smart_agent.onion_keeper import AgentOnionKeeper
 from gateway.smart_agent.provision import create_agent
 from gateway.smart_agent.sealed_key import KdfLimits, open_sealed_key
 from gateway.smart_agent.unlock import find_unlock, load_unlock
 from ledger.codec import canonical
 from ledger.crypto import ed25519
 from ledger.crypto.domains import NO_HASH, VoteKind, transaction_message, vote_message
+from ledger.crypto.hashing import sha256
 from ledger.errors import SignerError
 from ledger.types.transaction import RegisterDevice, Transaction
 
@@ -192,6 +194,7 @@ AS_NOBODY = """
 import asyncio, concurrent.futures.thread, os, sys
 from pathlib import Path
 from gateway.smart_agent.client import AgentClient
+from gateway.smart_agent.onion_keeper import AgentOnionKeeper
 from gateway.smart_agent.provision import create_agent
 from gateway.smart_agent.sealed_key import KdfLimits
 from gateway.smart_agent.service import serve
@@ -255,3 +258,21 @@ def test_another_user_is_refused_even_when_the_file_system_lets_it_in(open_folde
         assert done.stdout.strip() == "b''"
         assert "refused a connection of user 65534" in agent.log
         assert agent.client.describe().node
+
+
+def test_the_order_commitment_opens_for_the_ledger_layer_by_layer_after_a_restart_too(home, start):
+    with start(home) as agent:
+        client = AgentClient(agent.socket_path, timeout_s=30)
+        commitment = client.onion_commitment()
+        keeper = AgentOnionKeeper(client)
+        first = keeper.reveal(commitment)
+        assert sha256(first) == commitment
+        with pytest.raises(SignerError, match="not a value of this SmartAgent's"):
+            keeper.reveal(bytes(32))
+        client.close()
+
+    with start(home) as agent:
+        client = AgentClient(agent.socket_path, timeout_s=30)
+        assert client.onion_commitment() == commitment
+        assert sha256(client.reveal_onion(first)) == first
+        client.close()

@@ -1,6 +1,8 @@
 """`smartshare agent audit ...` and `guard ...` on an agent that does not run."""
 
+import io
 import json
+import re
 
 import pytest
 
@@ -69,6 +71,25 @@ def test_the_guard_is_shown_set_and_quarantined_but_never_set_back(home, capsys)
     _, out, _ = run(capsys, "agent", "guard", "show", "--json", *place)
     shown = json.loads(out)
     assert (shown["epoch"], shown["slot"], shown["alarm"]) == (6, 0, None)
+
+
+def test_words_are_shown_after_a_yes_and_bring_the_wallet_back(home, capsys, monkeypatch):
+    place = ("--home", str(home))
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
+    code, out, err = run(capsys, "agent", "wallet-words", "export", *place)
+    assert (code, out) == (1, "")
+    assert "nothing was shown" in err
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
+    code, out, _ = run(capsys, "agent", "wallet-words", "export", *place)
+    assert code == 0
+    words = re.findall(r"\d+ ([a-z]+)", out)
+    assert len(words) == 24
+
+    monkeypatch.setattr("sys.stdin", io.StringIO(" ".join(words) + "\n"))
+    code, out, _ = run(capsys, "agent", "wallet-words", "import", *place)
+    assert code == 0
+    assert "ssp1" in out
 
 
 def test_without_a_log_one_line_says_so(tmp_path, capsys):

@@ -13,6 +13,9 @@ from gateway.smart_agent.messages import (
     Bind,
     Describe,
     Noted,
+    OnionCommitment,
+    OnionReveal,
+    OnionValue,
     Refused,
     RefusedReason,
     ReportOwnVote,
@@ -49,6 +52,8 @@ REQUESTS: list[Request] = [
     ReportTip(is_at_tip=True, agents=99),
     ReportOwnVote(VoteKind.NOTARIZE, 1, 7, b"h" * 32, b"s" * 64),
     AskAuditHead(),
+    OnionCommitment(1),
+    OnionReveal(b"h" * 32),
 ]
 RESPONSES: list[Response] = [
     AgentKeys(b"n" * 32, b"c" * 32, b"m" * 32, b"w" * 32, None),
@@ -57,6 +62,7 @@ RESPONSES: list[Response] = [
     SignedMany((b"s" * 64,) * SIGN_MANY_MAX),
     Noted("voting"),
     AuditHead(7, b"h" * 32),
+    OnionValue(b"h" * 32),
     Refused(RefusedReason.SIGN_GUARD, "detail"),
 ]
 
