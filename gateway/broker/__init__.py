@@ -1,1 +1,1 @@
-"""The embedded MQTT 3.1.1 broker: amqtt's configuration and listeners, our sessions and routing."""
+"""The embedded MQTT broker, versions 3.1.1 and 5: amqtt's configuration and listeners, our sessions."""

@@ -1,6 +1,6 @@
 """Which topics a principal may use. Pure: the answer is in the principal's own filters."""
 
-from gateway.broker.topic_rules import is_within_limits
+from gateway.broker.codec.topic_rules import is_within_limits
 from gateway.model import topics
 from gateway.model.principal import Principal
 

@@ -3,25 +3,32 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from gateway.broker.codec.reasons import Reason
+from gateway.broker.codec.topic_rules import is_topic_name
 from gateway.broker.connection import Connection, ConnectionHost
 from gateway.broker.core import BrokerCore
 from gateway.broker.descriptors import room_for_connections
 from gateway.broker.endpoints import Endpoint
 from gateway.broker.gate import ConnectionGate
+from gateway.broker.link import LinkContext
 from gateway.broker.listeners import AmqttListeners
 from gateway.broker.message import Message
+from gateway.broker.ports import SessionJournal, VolatileJournal
 from gateway.broker.reporter import RefusalReporter
 from gateway.broker.settings import BrokerSettings
-from gateway.broker.topic_rules import is_topic_name
+from gateway.broker.trie import Grant
 from gateway.clock import Clock
 from gateway.errors import BrokerError
 from gateway.model.principal import Principal
 from gateway.ports import Authenticator, TelemetrySink
 
 _log = logging.getLogger(__name__)
+
+_TICK_MAX_S = 60.0  # the clock may be set meanwhile: look again before long
 
 Listener = Callable[[str, bytes], None]
 
@@ -40,7 +47,7 @@ class BrokerCounters:
 
 
 class EmbeddedBroker:
-    """An MQTT 3.1.1 broker inside the gateway process. Create it in a running event loop."""
+    """A broker for MQTT 3.1.1 and 5 inside the gateway process. Create it in a running event loop."""
 
     def __init__(
         self,
@@ -48,16 +55,24 @@ class EmbeddedBroker:
         authenticator: Authenticator,
         telemetry: TelemetrySink,
         clock: Clock,
+        *,
+        journal: SessionJournal | None = None,
     ) -> None:
+        """Without a `journal`, sessions and retained messages end with the process."""
         self._settings = settings
         self._authenticator = authenticator
+        self._clock = clock
+        self._journal = journal or VolatileJournal()
         reporter = RefusalReporter(settings.gateway, self.publish, clock)
-        self._core = BrokerCore(settings, telemetry, reporter, clock)
+        self._core = BrokerCore(settings, telemetry, reporter, clock, self._journal)
+        self._core.on_due = self._schedule
         self._gate = ConnectionGate(settings)
         self._connections: set[Connection] = set()
         self._stack = contextlib.AsyncExitStack()
         self._listeners: AmqttListeners | None = None
         self._ports: tuple[int, ...] = ()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_ms = 0
 
     @property
     def port(self) -> int:
@@ -90,7 +105,7 @@ class EmbeddedBroker:
         self._gate.connections_max = room_for_connections(self._settings.connections_max)
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
         host = ConnectionHost(
-            core=self._core,
+            context=LinkContext(self._core, lambda: f"auto-{secrets.token_hex(8)}"),
             authenticator=self._authenticator,
             gate=self._gate,
             open_connections=self._connections,
@@ -101,6 +116,7 @@ class EmbeddedBroker:
             (plain, *self._settings.more_endpoints), lambda: Connection(host)
         )
         try:
+            self._core.restore(self._journal.load())
             self._ports = await listeners.open()
         except BrokerError:
             await self._stack.aclose()
@@ -113,9 +129,11 @@ class EmbeddedBroker:
             return
         self._listeners.stop_accepting()
         for connection in list(self._connections):
-            connection.close("the broker stops")
+            connection.end("the broker stops", Reason.SERVER_SHUTTING_DOWN)
         await self._listeners.wait_closed()
         await self._stack.aclose()
+        if self._timer is not None:
+            self._timer.cancel()
         self._listeners = None
 
     def recheck(self, is_still_allowed: Callable[[Principal], bool]) -> None:
@@ -133,11 +151,25 @@ class EmbeddedBroker:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish as the gateway itself, at QoS 1; call it on the event loop."""
         assert is_topic_name(topic), topic
-        self._core.route(topic, payload, 1, None, retain=retain)
+        self._core.route(Message(topic, payload, 1, retain), None, None)
 
     def add_listener(self, topic_filter: str, callback: Listener) -> None:
         """Call `callback(topic, payload)` on the event loop for each message that matches."""
         self._core.listen(topic_filter, _InProcessSubscriber(callback))
+
+    def _schedule(self, due_ms: int) -> None:
+        """Let the core look at what is due, at that time or a little later."""
+        if self._timer is not None:
+            if self._due_ms <= due_ms:
+                return
+            self._timer.cancel()
+        self._due_ms = due_ms
+        delay_s = min(max(0, due_ms - self._clock.now_ms()) / 1_000, _TICK_MAX_S)
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._core.tick()
 
     def _expel(self, is_expelled: Callable[[Principal], bool], reason: str) -> None:
         for principal in self._core.expel(is_expelled, reason):
@@ -150,6 +182,6 @@ class _InProcessSubscriber:
     def __init__(self, callback: Listener) -> None:
         self._callback = callback
 
-    def deliver(self, message: Message, qos: int) -> bool:  # noqa: ARG002 - a call is never lost
+    def deliver(self, message: Message, grant: Grant) -> bool:  # noqa: ARG002 - a call is never lost
         asyncio.get_running_loop().call_soon(self._callback, message.topic, message.payload)
         return True

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from gateway.broker.addresses import peer_address
-from gateway.broker.core import BrokerCore
+from gateway.broker.codec.packets import Connect
+from gateway.broker.codec.reasons import Reason
 from gateway.broker.gate import ConnectionGate, Place
-from gateway.broker.link import ClientLink
-from gateway.broker.packets import NOT_AUTHORIZED, SERVER_UNAVAILABLE, Connect
+from gateway.broker.link import ClientLink, LinkContext
 from gateway.broker.tls import certificate_name
 from gateway.errors import AuthenticatorBusyError
 from gateway.model.principal import Principal
@@ -34,7 +34,7 @@ _TCP_IDLE_S = 60  # finds dead peers that asked for no keep-alive
 class ConnectionHost:
     """What all connections of a broker share. `spawn` runs a coroutine in the broker's group."""
 
-    core: BrokerCore
+    context: LinkContext
     authenticator: Authenticator
     gate: ConnectionGate
     open_connections: "set[Connection]"
@@ -42,13 +42,14 @@ class ConnectionHost:
 
 
 class Connection(asyncio.Protocol):
-    """The shell of one `ClientLink`; it is that link's `LinkOutlet`."""
+    """The shell of one `ClientLink`; it is that link's `LinkShell`."""
 
     def __init__(self, host: ConnectionHost) -> None:
         self._host = host
-        self._limits = host.core.limits
+        self._core = host.context.core
+        self._limits = self._core.limits
         self._loop = asyncio.get_running_loop()
-        self._link = ClientLink(host.core, self)
+        self._link = ClientLink(host.context, self)
         self._transport: asyncio.Transport | None = None
         self._address = "?"
         self._place: Place | None = None
@@ -111,17 +112,23 @@ class Connection(asyncio.Protocol):
         self._outgoing.append(data)
         self._outgoing_bytes += len(data)
 
-    def is_writable(self) -> bool:
-        """Tell whether less than `_UNSENT_BYTES_MAX` waits for the peer."""
-        return not self._is_write_paused and self._outgoing_bytes < _UNSENT_BYTES_MAX
+    def room(self) -> int:
+        """Return how much of `_UNSENT_BYTES_MAX` is left for what waits for the peer."""
+        if self._is_write_paused or self._is_closed:
+            return 0
+        return max(0, _UNSENT_BYTES_MAX - self._outgoing_bytes)
 
-    def close(self, reason: str) -> None:
+    def end(self, text: str, reason: Reason) -> None:
+        """Close, and tell the client why if it understands."""
+        self._link.close(text, reason)
+
+    def close(self, text: str) -> None:
         """Detach from the session now; let the last bytes leave if the peer takes them."""
         if self._is_closed:
             return
         self._write_outgoing()
         self._is_closed = True
-        _log.debug("%s: connection closed: %s", self._address, reason)
+        _log.debug("%s: connection closed: %s", self._address, text)
         self._cancel_timers()
         if self._authentication is not None:
             self._authentication.cancel()
@@ -165,35 +172,36 @@ class Connection(asyncio.Protocol):
 
     async def _authenticate(self, connect: Connect) -> None:
         principal: Principal | None = None
-        code = NOT_AUTHORIZED
-        rights_version = self._host.core.rights_version
+        reason = Reason.NOT_AUTHORIZED
+        rights_version = self._core.rights_version
         try:
             async with asyncio.timeout(self._limits.connect_timeout_s):
                 principal = await self._host.authenticator.authenticate(
                     connect.client_id, connect.username, connect.password, self._address
                 )
         except (TimeoutError, AuthenticatorBusyError):
-            code = SERVER_UNAVAILABLE
+            reason = Reason.SERVER_UNAVAILABLE
         except Exception as error:  # noqa: BLE001 - ends one CONNECT, not the broker
-            self._host.core.reporter.authenticator_failed(error)
-            code = SERVER_UNAVAILABLE
+            self._core.reporter.authenticator_failed(error)
+            reason = Reason.SERVER_UNAVAILABLE
         # In a turn of its own: an error in there is this connection's, not the task group's.
-        self._loop.call_soon(self._on_authenticated, principal, code, rights_version)
+        self._loop.call_soon(self._on_authenticated, principal, reason, rights_version)
 
     def _on_authenticated(
-        self, principal: Principal | None, code: int, rights_version: int
+        self, principal: Principal | None, reason: Reason, rights_version: int
     ) -> None:
         self._authentication = None
         if self._is_closed or self._transport is None:
             return
         name = certificate_name(self._transport)
         if principal is not None and name not in (None, principal.name):
-            principal, code = None, NOT_AUTHORIZED  # the certificate is another user's
-        if rights_version != self._host.core.rights_version:
-            principal, code = None, SERVER_UNAVAILABLE  # rights changed meanwhile: ask again
+            principal, reason = None, Reason.NOT_AUTHORIZED  # the certificate is another user's
+        if rights_version != self._core.rights_version:
+            # Rights changed meanwhile: ask again.
+            principal, reason = None, Reason.SERVER_UNAVAILABLE
         if principal is None:
-            self._host.core.reporter.refused(self._address, code)
-            self._link.refuse(code)
+            self._core.reporter.refused(self._address, reason)
+            self._link.refuse(reason)
             return
         if self._place is not None:
             self._place.authenticated()
@@ -223,7 +231,7 @@ class Connection(asyncio.Protocol):
         allowed_s = self._link.keep_alive_s * _KEEP_ALIVE_FACTOR
         left_s = self._received_at + allowed_s - self._loop.time()
         if left_s <= 0:
-            self.close("silent for longer than its keep-alive allows")
+            self.end("silent for longer than its keep-alive allows", Reason.KEEP_ALIVE_TIMEOUT)
         else:
             self._timer = self._loop.call_later(left_s, self._watch_keep_alive)
 
@@ -244,7 +252,7 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._write_outgoing()
-        if not self._is_closed and self.is_writable():
+        if self.room():
             self._link.pump()
 
     def _write_outgoing(self) -> None:

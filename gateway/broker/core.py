@@ -11,14 +11,22 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.broker import access
-from gateway.broker.message import Message
+from gateway.broker.changes import RetainedPut, RetainedRemoved, StoredState
+from gateway.broker.codec.packets import Connect, Will
+from gateway.broker.codec.reasons import Reason
+from gateway.broker.codec.topic_rules import split_shared
+from gateway.broker.message import Message, Subscription
 from gateway.broker.outbound import OutboundBudget
-from gateway.broker.packets import SUBSCRIPTION_REFUSED, Connect, Will
+from gateway.broker.ports import SessionJournal
+from gateway.broker.recorder import Recorder
 from gateway.broker.retained import RetainedStore
-from gateway.broker.session import Outlet, Session
+from gateway.broker.session.driver import Outlet, Session
+from gateway.broker.session.state import SessionLimits
 from gateway.broker.sessions import SessionRegistry
-from gateway.broker.settings import BrokerSettings
-from gateway.broker.trie import Subscriber, SubscriptionTrie
+from gateway.broker.settings import RECEIVE_QOS2_MAX, BrokerSettings
+from gateway.broker.shared import SharedGroups
+from gateway.broker.trie import Grant, Matches, Subscriber, SubscriptionTrie, grant_of
+from gateway.broker.wills import DelayedWill, DelayedWills
 from gateway.clock import Clock
 from gateway.errors import Rejected
 from gateway.model.principal import Principal
@@ -40,8 +48,8 @@ class Reporter(Protocol):
         """A limit made the broker end a session."""
         ...
 
-    def refused(self, address: str, code: int) -> None:
-        """A CONNECT was answered with this code."""
+    def refused(self, address: str, reason: Reason) -> None:
+        """A CONNECT was refused."""
         ...
 
     def authenticator_failed(self, error: Exception) -> None:
@@ -63,28 +71,50 @@ class BrokerCore:
     """Routing between sessions. Connections enter by `attach` and leave by `detach`."""
 
     def __init__(
-        self, limits: BrokerSettings, sink: TelemetrySink, reporter: Reporter, clock: Clock
+        self,
+        limits: BrokerSettings,
+        sink: TelemetrySink,
+        reporter: Reporter,
+        clock: Clock,
+        journal: SessionJournal,
     ) -> None:
         self.limits = limits
         self.sink = sink
         self.reporter = reporter
+        self.clock = clock
+        self.recorder = Recorder(journal)
         self.tally = Tally()
         self.sessions = SessionRegistry(limits)
         self.rights_version = 0  # a principal found before a change of it is not let in after
+        self.trie = SubscriptionTrie()
+        self.on_due: Callable[[int], None] = _ignore_due
+        self._session_limits = SessionLimits(
+            queue_messages_max=limits.queue_messages_max,
+            queue_bytes_max=limits.queue_bytes_max,
+            replay_bytes_max=limits.retained_bytes_max,
+            received_max=RECEIVE_QOS2_MAX,
+        )
         self._outbound = OutboundBudget(limits.outbound_bytes_max)
         self._is_relieving = False
-        self._clock = clock
-        self._unnamed = 0
-        self._trie = SubscriptionTrie()
+        self._groups = SharedGroups(self.trie)
         self._retained = RetainedStore(limits)
+        self._wills = DelayedWills()
 
-    def new_client_id(self) -> str:
-        """Return a name for a client that gave none; no client can send U+0000 in one itself."""
-        self._unnamed += 1
-        return f"\0{self._unnamed}"
+    def restore(self, stored: StoredState) -> None:
+        """Take over what was kept before; call it before anybody connects."""
+        now_ms = self.clock.now_ms()
+        for message, owner in stored.retained:
+            self._retained.put(message, owner, now_ms)
+        for one in sorted(stored.sessions, key=lambda session: session.left_at_ms or now_ms):
+            session = self._new_session(one.principal, one.key[1])
+            session.restore(one)
+            self.sessions.leave(session, now_ms if one.left_at_ms is None else one.left_at_ms)
+            for topic_filter, subscription in one.subscriptions.items():
+                self._enter(session, topic_filter, subscription)
+        self.tick()
 
     def attach(
-        self, principal: Principal, connect: Connect, outlet: Outlet
+        self, principal: Principal, connect: Connect, outlet: Outlet, expiry_s: int
     ) -> tuple[Session, bool]:
         """Return the session of an authenticated client, and whether it existed before.
 
@@ -94,17 +124,17 @@ class BrokerCore:
         key = (principal.name, connect.client_id)
         old = self.sessions.get(key)
         if old is not None and old.outlet is not None:
-            old.outlet.close("its client id connected again")
+            old.outlet.close("its client id connected again", Reason.SESSION_TAKEN_OVER)
             old = self.sessions.get(key)
         if old is not None and connect.is_clean:
             self._discard(old)
             old = None
-        session = old or Session(
-            principal, connect.client_id, self.limits, self._outbound, is_clean=connect.is_clean
-        )
+        session = old or self._new_session(principal, connect.client_id)
         if old is not None:
+            self._wills.take(key)
             self._apply_current_rights(old, principal)
-        session.outlet = outlet
+        window = min(connect.receive_max, self.limits.inflight_max)
+        session.attach(outlet, window, expiry_s)
         self.sessions.add(session)
         for surplus in self.sessions.live_surplus(principal):
             self._close(surplus, "its principal has too many sessions")
@@ -117,16 +147,33 @@ class BrokerCore:
         """
         if session.outlet is not outlet:
             return
-        session.outlet = None
-        if session.is_clean:
-            self._discard(session)
-        else:
-            now_ms = self._clock.now_ms()
+        now_ms = self.clock.now_ms()
+        if will is not None:
+            delay_ms = min(will.delay_s, session.expiry_s) * 1_000
+            delayed = DelayedWill(will, session.principal, now_ms + delay_ms)
+            self._wills.put(session.key, delayed)
+        if session.expiry_s:
+            session.detach()
             self.sessions.leave(session, now_ms)
-            for surplus in self.sessions.surplus(session.principal.name, now_ms):
+            for surplus in self.sessions.surplus(session.principal.name):
                 self._discard(surplus)
-        if will is not None and access.may_publish(session.principal, will.topic):
-            self.route(will.topic, will.payload, will.qos, session.principal, retain=will.retain)
+        else:
+            session.outlet = None
+            self._discard(session)
+            return
+        self.tick()
+
+    def tick(self) -> None:
+        """Publish the wills and end the sessions that are due; tell `on_due` when to call again."""
+        now_ms = self.clock.now_ms()
+        for delayed in self._wills.due(now_ms):
+            self._publish_will(delayed)
+        for session in self.sessions.expired(now_ms):
+            self._discard(session)
+        times = (self._wills.next_due_ms(), self.sessions.next_expiry_ms())
+        due_ms = min((time_ms for time_ms in times if time_ms is not None), default=None)
+        if due_ms is not None:
+            self.on_due(due_ms)
 
     def expel(self, is_expelled: Callable[[Principal], bool], reason: str) -> set[Principal]:
         """End every session, also the waiting, of principals for which `is_expelled`; return those.
@@ -139,80 +186,127 @@ class BrokerCore:
         for session in self.sessions.all():
             if session.principal in expelled:
                 outlet, session.outlet = session.outlet, None
+                self._wills.take(session.key)
                 self._discard(session)
                 if outlet is not None:
-                    outlet.close(reason)
+                    outlet.close(reason, Reason.NOT_AUTHORIZED)
         return expelled
 
-    def route(
-        self, topic: str, payload: bytes, qos: int, origin: Principal | None, *, retain: bool
-    ) -> None:
-        """Retain and route one message whose sender was checked; None is the gateway itself."""
-        if retain:
-            owner = origin.name if origin else None
-            if not self._retained.put(Message(topic, payload, qos, is_retained=True), owner):
+    def route(self, message: Message, owner: Principal | None, origin: Session | None) -> None:
+        """Retain and route one message whose sender was checked; owner None is the gateway."""
+        if message.is_retained:
+            self._retain(message, owner)
+        self.distribute(message, self.trie.match(message.topic), origin)
+
+    def distribute(self, message: Message, matches: Matches, origin: Session | None) -> None:
+        """Hand a message to its subscribers; `origin` is the session that published it."""
+        for subscriber, of_others, of_own in matches:
+            grant = of_own if subscriber is origin else of_others
+            if grant is not None and not subscriber.deliver(message, grant):
                 self.tally.dropped += 1
-        subscribers = self._trie.match(topic)
-        if subscribers:
-            # To those who are there already it goes as a live message [MQTT-3.3.1-9].
-            message = Message(topic, payload, qos, is_retained=False)
-            for subscriber, granted in subscribers:
-                if not subscriber.deliver(message, min(qos, granted)):
-                    self.tally.dropped += 1
+        if matches:
             self._relieve()
 
-    def subscribe(self, session: Session, topic_filter: str, qos: int) -> int:
-        """Return the granted QoS, or the refusal code of SUBACK. `replay_retained` comes after."""
-        is_new = topic_filter not in session.subscriptions
-        if is_new and len(session.subscriptions) >= self.limits.subscriptions_max:
-            return SUBSCRIPTION_REFUSED
-        if not access.may_subscribe(session.principal, topic_filter):
+    def can_retain(self, message: Message, owner: Principal) -> bool:
+        """Tell whether the limits let a message be retained."""
+        return self._retained.has_room(message, owner.name, self.clock.now_ms())
+
+    def subscribe(self, session: Session, topic_filter: str, asked: Subscription) -> int:
+        """Return the granted QoS, or a reason of refusal. `replay_retained` comes after."""
+        known = session.state.subscriptions
+        if topic_filter not in known and len(known) >= self.limits.subscriptions_max:
+            return Reason.QUOTA_EXCEEDED
+        if not access.may_subscribe(session.principal, split_shared(topic_filter)[1]):
             self.tally.denied += 1
             self.reporter.denied(session.principal, "subscribe", topic_filter)
-            return SUBSCRIPTION_REFUSED
-        session.subscriptions[topic_filter] = qos
-        self._trie.subscribe(topic_filter, session, qos)
-        return qos
+            return Reason.NOT_AUTHORIZED
+        session.subscribe(topic_filter, asked)
+        self._enter(session, topic_filter, asked)
+        return asked.qos
 
-    def replay_retained(self, session: Session, topic_filter: str, qos: int) -> None:
+    def replay_retained(self, session: Session, topic_filter: str, asked: Subscription) -> None:
         """Send a new subscription what is retained for it [MQTT-3.3.1-6, 3.3.1-8]."""
-        for message in self._retained.matching(topic_filter):
-            if not session.deliver(message, min(message.qos, qos)):
+        grant = grant_of([asked])
+        assert grant is not None
+        for message in self._retained.matching(topic_filter, self.clock.now_ms()):
+            if not session.replay(message, grant):
                 self.tally.dropped += 1
         self._relieve()
 
-    def unsubscribe(self, session: Session, topic_filter: str) -> None:
+    def unsubscribe(self, session: Session, topic_filter: str) -> Reason:
         """Remove a subscription; messages already queued are still sent [MQTT-3.10.4-3]."""
-        if session.subscriptions.pop(topic_filter, None) is not None:
-            self._trie.unsubscribe(topic_filter, session)
+        if topic_filter not in session.state.subscriptions:
+            return Reason.NO_SUBSCRIPTION_EXISTED
+        session.unsubscribe(topic_filter)
+        self._leave(session, topic_filter)
+        return Reason.SUCCESS
 
     def listen(self, topic_filter: str, subscriber: Subscriber) -> None:
         """Subscribe a part of the gateway itself; it also gets what is retained now."""
-        self._trie.subscribe(topic_filter, subscriber, 2)
-        for message in self._retained.matching(topic_filter):
-            subscriber.deliver(message, message.qos)
+        self.trie.subscribe(topic_filter, subscriber, Subscription(qos=2))
+        for message in self._retained.matching(topic_filter, self.clock.now_ms()):
+            subscriber.deliver(message, Grant(message.qos))
+
+    def _new_session(self, principal: Principal, client_id: str) -> Session:
+        shared = (self._outbound, self.recorder, self.clock)
+        return Session((principal.name, client_id), principal, self._session_limits, shared)
+
+    def _enter(self, session: Session, topic_filter: str, subscription: Subscription) -> None:
+        share, shared_filter = split_shared(topic_filter)
+        if share:
+            self._groups.subscribe(share, shared_filter, session, subscription)
+        else:
+            self.trie.subscribe(topic_filter, session, subscription)
+
+    def _leave(self, session: Session, topic_filter: str) -> None:
+        share, shared_filter = split_shared(topic_filter)
+        if share:
+            self._groups.unsubscribe(share, shared_filter, session)
+        else:
+            self.trie.unsubscribe(topic_filter, session)
+
+    def _retain(self, message: Message, owner: Principal | None) -> None:
+        name = owner.name if owner else None
+        if not self._retained.put(message, name, self.clock.now_ms()):
+            self.tally.dropped += 1
+        elif self.recorder.is_durable:
+            removed = RetainedRemoved(message.topic)
+            self.recorder.record(RetainedPut(message, name) if message.payload else removed)
+
+    def _publish_will(self, delayed: DelayedWill) -> None:
+        will = delayed.will
+        if access.may_publish(delayed.principal, will.topic):
+            lasts_ms = None if will.expiry_s is None else will.expiry_s * 1_000
+            expires_at_ms = 0 if lasts_ms is None else self.clock.now_ms() + lasts_ms
+            message = Message(
+                will.topic, will.payload, will.qos, will.retain, will.properties, expires_at_ms
+            )
+            self.route(message, delayed.principal, None)
 
     def _apply_current_rights(self, session: Session, principal: Principal) -> None:
-        for topic_filter in list(session.subscriptions):
-            if not access.may_subscribe(principal, topic_filter):
+        for topic_filter in list(session.state.subscriptions):
+            if not access.may_subscribe(principal, split_shared(topic_filter)[1]):
                 self.unsubscribe(session, topic_filter)
         session.keep_only(principal, lambda topic: access.may_receive(principal, topic))
 
     def _discard(self, session: Session) -> None:
-        for topic_filter in list(session.subscriptions):
-            self.unsubscribe(session, topic_filter)
+        for topic_filter in session.state.subscriptions:
+            self._leave(session, topic_filter)
         self.sessions.remove(session)
         session.end()
+        delayed = self._wills.take(session.key)
+        if delayed is not None:
+            self._publish_will(delayed)
 
-    def _close(self, session: Session, reason: str) -> None:
-        self.reporter.closed(session.principal, reason)
+    def _close(self, session: Session, text: str) -> None:
+        self.reporter.closed(session.principal, text)
         if session.outlet is not None:
-            session.outlet.close(reason)
+            session.outlet.close(text, Reason.QUOTA_EXCEEDED)
 
     def _relieve(self) -> None:
         """End the sessions that hold most, until all together hold no more than they may."""
-        if self._is_relieving:
-            return  # a will of a session that is ended here: the loop below goes on
+        if self._is_relieving or self._outbound.has_room():
+            return  # or a will of a session that is ended here: the loop below goes on
         self._is_relieving = True
         try:
             while not self._outbound.has_room():
@@ -224,3 +318,7 @@ class BrokerCore:
                 self._discard(largest)
         finally:
             self._is_relieving = False
+
+
+def _ignore_due(due_ms: int) -> None:
+    """Stand in until somebody keeps the time."""

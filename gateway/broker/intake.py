@@ -1,127 +1,239 @@
-"""Readings of one connection on their way to disk: counted, and acknowledged when they are there.
+"""PUBLISH packets of one connection: from bytes to the store or to subscribers.
 
-A refused reading is acknowledged too, because MQTT 3.1.1 has no other answer and a poison message
-must not be sent again for ever. Only where the store failed is nothing acknowledged: the
-connection is closed, and the device sends the message again.
+Rule: a message is acknowledged only when it is where it must be: a reading in the store, a message
+for kept sessions, or a retained one, in the journal. One that nobody keeps waits for nothing.
 """
 
-from collections.abc import Callable
-
-from gateway.broker import packets
-from gateway.broker.acknowledgements import AcknowledgementQueue, Place
+from gateway.broker import access
+from gateway.broker.answers import Answer
+from gateway.broker.codec.connect import is_utf8
+from gateway.broker.codec.properties import has_utf8_format
+from gateway.broker.codec.publish import Publication, decode_publish
+from gateway.broker.codec.reasons import Reason
+from gateway.broker.codec.topic_rules import (
+    MalformedPacketError,
+    decode_topic_name,
+    is_within_limits,
+)
+from gateway.broker.codec.version import Version
+from gateway.broker.codec.wire import PUBACK, PUBREC
 from gateway.broker.core import BrokerCore
-from gateway.broker.session import Outlet, Session
-from gateway.errors import Rejected, RejectReason
-from gateway.model.observation import DeviceMessage
+from gateway.broker.handover import Handover
+from gateway.broker.message import Message
+from gateway.broker.session.driver import Session
+from gateway.broker.settings import RECEIVE_MAX, TOPIC_ALIAS_MAX
+from gateway.broker.trie import Matches
+from gateway.model.principal import Principal
 
-_STORE_FAILURES = (RejectReason.STORE_FAILED, RejectReason.OVERLOADED)
+_ROUTES_MAX = 256  # topics remembered per connection
+_SHORT_LENGTH_MAX = 0x7F  # a remaining length of one byte
+_MIDDLE_LENGTH_MAX = 0x3FFF  # of two
+_PUBACK_HEAD = b"\x40\x02"
+
+
+class _Route:
+    """What this connection's principal may do with one topic, and who gets it."""
+
+    __slots__ = ("is_allowed", "is_telemetry", "matches", "topic", "version")
+
+    def __init__(self, principal: Principal, raw_topic: bytes) -> None:
+        self.topic = decode_topic_name(raw_topic)
+        self.is_allowed = access.may_publish(principal, self.topic)
+        self.is_telemetry = self.is_allowed and access.is_telemetry(principal, self.topic)
+        self.matches: Matches = ()
+        self.version = -1
 
 
 class Intake:
-    """Hands readings to the sink; tells when it owes this connection too much, and when no longer."""
+    """Takes the PUBLISH packets of a session's connection."""
 
     def __init__(
-        self,
-        core: BrokerCore,
-        outlet: Outlet,
-        acknowledgements: AcknowledgementQueue,
-        on_caught_up: Callable[[], None],
+        self, core: BrokerCore, session: Session, version: Version, handover: Handover
     ) -> None:
-        self.core = core
-        self.outlet = outlet
-        self.acknowledgements = acknowledgements
-        self._on_caught_up = on_caught_up
-        self._messages_max = core.limits.pending_messages_max
-        self._bytes_max = core.limits.pending_bytes_max
-        self._messages = 0
-        self._bytes = 0
-        self._was_behind = False
-
-    def is_behind(self) -> bool:
-        """Tell whether the connection must wait; if so, `on_caught_up` follows."""
-        if (
-            self._messages < self._messages_max
-            and self._bytes < self._bytes_max
-            and len(self.acknowledgements) < self._messages_max
-        ):
-            return False
-        self._was_behind = True
-        return True
-
-    def hand_over(self, session: Session, reading: DeviceMessage, qos: int, packet_id: int) -> None:
-        """Give the sink one reading; `packet_id` is acknowledged after it is on disk."""
-        self._messages += 1
-        self._bytes += len(reading.payload)
-        handover = _Handover(self, session, reading, qos, packet_id)
-        self.core.sink.accept(handover, reading.device, reading.topic, reading.payload)
-
-    def settle(self, size: int) -> None:
-        """Note that one reading of `size` bytes is no longer pending."""
-        self._messages -= 1
-        self._bytes -= size
-        # At half of what may be pending, so that reading does not stop and go for every message.
-        if (
-            self._was_behind
-            and self._messages <= self._messages_max // 2
-            and self._bytes <= self._bytes_max // 2
-        ):
-            self._was_behind = False
-            self._on_caught_up()
-
-
-class _Handover(Place):
-    """One reading at the sink, and the place of its acknowledgement."""
-
-    __slots__ = ("_intake", "_packet_id", "_qos", "_reading", "_session")
-
-    def __init__(
-        self, intake: Intake, session: Session, reading: DeviceMessage, qos: int, packet_id: int
-    ) -> None:
-        self._intake = intake
+        self._core = core
         self._session = session
-        self._reading = reading
-        self._qos = qos
-        self._packet_id = packet_id
-        self.is_ready = False
-        if qos:
-            kind = packets.PUBACK if qos == 1 else packets.PUBREC
-            self.packet = packets.encode_ack(kind, packet_id)
-            intake.acknowledgements.expect(self)
-            if qos == 2:
-                session.received[packet_id] = False
+        self._version = version
+        self._handover = handover
+        self._routes: dict[bytes, _Route] = {}
+        self._aliases: dict[int, bytes] = {}
+        # The last plain reading of QoS 1: one that begins with the same bytes, fixed header and
+        # topic, is like it in all but packet id and payload.
+        self._last_route: _Route | None = None
+        self._last_head = b""
+        self._last_length = 0
 
-    def settled(self, count: int) -> None:
-        """Take the sink's answer: the reading is on disk."""
-        assert count == 1
-        self._finish(None)
+    def take_like_last(self, data: bytes, position: int) -> int:
+        """Take the packet at `position` if it is a reading like the last; return its end, else 0."""
+        route = self._last_route
+        if route is None or not data.startswith(self._last_head, position):
+            return 0
+        end = position + self._last_length
+        if end > len(data):
+            return 0
+        start = position + len(self._last_head)
+        packet_id = data[start : start + 2]
+        start += 2
+        if packet_id == b"\0\0":
+            return 0
+        if self._version.has_reasons:
+            if data[start]:
+                return 0  # it has properties
+            start += 1
+            self._check_receive_maximum(1)
+        self._core.tally.received += 1
+        self._take_reading(route, data[start:end], packet_id)
+        return end
 
-    def refused(self, refusal: Rejected) -> None:
-        """Take the sink's answer: the reading is not stored."""
-        self._finish(refusal)
-
-    def _finish(self, refusal: Rejected | None) -> None:
-        intake = self._intake
+    def take(self, first: int, data: bytes, start: int, end: int) -> None:
+        """Take the PUBLISH whose body lies between `start` and `end`."""
+        has_reasons = self._version.has_reasons
+        published = decode_publish(first, data, start, end, has_properties=has_reasons)
+        self._core.tally.received += 1
+        raw_topic = published.raw_topic
+        if has_reasons:
+            raw_topic = self._resolve_alias(published)
+            self._check_receive_maximum(published.qos)
+        route = self._routes.get(raw_topic) or self._new_route(raw_topic)
+        if published.qos == 2 and not self._session.arrive(published.packet_id):
+            return
+        refusal = self._get_refusal(route, published)
         if refusal is not None:
-            intake.core.tally.rejected += 1
-            intake.core.reporter.rejected(self._session.principal, self._reading.topic, refusal)
-        if refusal is not None and refusal.reason in _STORE_FAILURES:
-            self._give_back(refusal)
-        elif self._qos == 1:
-            intake.acknowledgements.fulfil(self)
-        elif self._qos == 2:
-            self._complete()
-        intake.settle(len(self._reading.payload))
+            self._refuse(route, published, refusal)
+        elif route.is_telemetry and published.is_plain:
+            packet_id = published.packet_id.to_bytes(2, "big")
+            self._take_reading(route, published.payload, packet_id)
+            self._remember(route, data, start, end)
+        else:
+            self._pass_on(route, published)
 
-    def _complete(self) -> None:
-        session, intake = self._session, self._intake
-        session.received[self._packet_id] = True
-        if session.outlet not in (None, intake.outlet):
-            # The client came back meanwhile: the old connection's queue leads nowhere.
-            session.outlet.send(self.packet)
-        intake.acknowledgements.fulfil(self)
+    def _take_reading(self, route: _Route, payload: bytes, packet_id: bytes) -> None:
+        """Hand over a reading of QoS 1 that carries nothing beside its payload."""
+        core = self._core
+        if route.version != core.trie.version:
+            route.version = core.trie.version
+            route.matches = core.trie.match(route.topic)
+        if route.matches:
+            recorded = core.recorder.count
+            message = Message(route.topic, payload, 1, is_retained=False)
+            core.distribute(message, route.matches, self._session)
+            if core.recorder.count != recorded:
+                number = int.from_bytes(packet_id, "big")
+                self._handover.take_kept(route.topic, payload, number)
+                return
+        self._handover.take(route.topic, payload, _PUBACK_HEAD + packet_id)
 
-    def _give_back(self, refusal: Rejected) -> None:
-        if self._qos == 2:
-            self._session.received.pop(self._packet_id, None)
-        if self._qos:
-            self._intake.outlet.close(f"a reading was not stored ({refusal.detail})")
+    def _remember(self, route: _Route, data: bytes, start: int, end: int) -> None:
+        """Note how a plain reading begins."""
+        length = end - start
+        head = start - (2 if length <= _SHORT_LENGTH_MAX else 3)
+        if length > _MIDDLE_LENGTH_MAX:
+            self._last_route = None  # rare, and its payload costs more than its header
+            return
+        self._last_route = route
+        self._last_head = data[head : start + 2 + (data[start] << 8 | data[start + 1])]
+        self._last_length = end - head
+
+    def _pass_on(self, route: _Route, published: Publication) -> None:
+        recorded = self._core.recorder.count
+        message = self._message(route, published)
+        self._core.route(message, self._session.principal, self._session)
+        is_recorded = self._core.recorder.count != recorded
+        if not route.is_telemetry:
+            self._answer(published, is_recorded=is_recorded)
+            return
+        packet_id, payload = published.packet_id, published.payload
+        if published.qos == 2:
+            self._handover.take_once(route.topic, payload, packet_id)
+        elif published.qos == 1 and is_recorded:
+            self._handover.take_kept(route.topic, payload, packet_id)
+        else:
+            packet = self._handover.encode_success(PUBACK, packet_id) if published.qos else b""
+            self._handover.take(route.topic, payload, packet)
+
+    def _answer(self, published: Publication, *, is_recorded: bool) -> None:
+        handover, packet_id = self._handover, published.packet_id
+        if published.qos == 2:
+            answer = Answer(handover.encode_success(PUBREC, packet_id))
+            handover.answers.expect(answer)
+            handover.complete_once(packet_id, answer)
+        elif published.qos == 1:
+            packet = handover.encode_success(PUBACK, packet_id)
+            if not is_recorded:
+                handover.answers.send_in_turn(packet)
+                return
+            answer = Answer(packet)
+            handover.answers.expect(answer)
+            handover.after_commit(answer)
+
+    def _new_route(self, raw_topic: bytes) -> _Route:
+        route = _Route(self._session.principal, raw_topic)
+        if len(self._routes) >= _ROUTES_MAX:
+            self._routes.clear()
+        self._routes[raw_topic] = route
+        return route
+
+    def _resolve_alias(self, published: Publication) -> bytes:
+        """Return the topic; an alias stands for it, or is set by it (MQTT 5 section 3.3.2.3.4)."""
+        alias = published.topic_alias
+        if alias > TOPIC_ALIAS_MAX:
+            raise MalformedPacketError(f"topic alias {alias}", Reason.TOPIC_ALIAS_INVALID)
+        if published.raw_topic:
+            if alias:
+                self._aliases[alias] = published.raw_topic
+            return published.raw_topic
+        known = self._aliases.get(alias)
+        if known is None:
+            raise MalformedPacketError("a topic alias that was not set", Reason.PROTOCOL_ERROR)
+        return known
+
+    def _check_receive_maximum(self, qos: int) -> None:
+        """Refuse more unanswered messages than CONNACK allowed [MQTT-3.3.4-9]."""
+        received = self._session.state.received
+        if qos and len(self._handover.answers) + len(received) >= RECEIVE_MAX:
+            waiting = self._handover.answers.owed() + sum(received.values())
+            if waiting >= RECEIVE_MAX:
+                raise MalformedPacketError(
+                    "more unacknowledged messages than allowed", Reason.RECEIVE_MAXIMUM_EXCEEDED
+                )
+
+    def _get_refusal(self, route: _Route, published: Publication) -> Reason | None:
+        if not route.is_allowed:
+            is_near = is_within_limits(route.topic)
+            return Reason.NOT_AUTHORIZED if is_near else Reason.TOPIC_NAME_INVALID
+        if has_utf8_format(published.properties) and not is_utf8(published.payload):
+            return Reason.PAYLOAD_FORMAT_INVALID
+        if published.is_retained and self._version.has_reasons:
+            message = self._message(route, published)
+            if not self._core.can_retain(message, self._session.principal):
+                return Reason.QUOTA_EXCEEDED
+        return None
+
+    def _refuse(self, route: _Route, published: Publication, refusal: Reason) -> None:
+        """Drop the message. It is still acknowledged [MQTT-3.3.5-2]; MQTT 5 is told why."""
+        if refusal is Reason.NOT_AUTHORIZED or refusal is Reason.TOPIC_NAME_INVALID:
+            self._core.tally.denied += 1
+            if not route.topic.startswith("$"):  # bridges publish there unasked
+                self._core.reporter.denied(self._session.principal, "publish to", route.topic)
+        else:
+            self._core.tally.dropped += 1
+        if not self._version.has_reasons:
+            self._answer(published, is_recorded=False)
+        elif published.qos:
+            packet_id = published.packet_id
+            if published.qos == 2:
+                self._session.give_back(packet_id)
+            kind = PUBACK if published.qos == 1 else PUBREC
+            packet = self._version.encode_ack(kind, packet_id, refusal)
+            self._handover.answers.send_in_turn(packet)
+
+    def _message(self, route: _Route, published: Publication) -> Message:
+        expiry_s = published.expiry_s
+        expires_at_ms = 0 if expiry_s is None else self._core.clock.now_ms() + expiry_s * 1_000
+        return Message(
+            route.topic,
+            published.payload,
+            published.qos,
+            published.is_retained,
+            published.properties,
+            expires_at_ms,
+        )

@@ -1,34 +1,53 @@
-"""One connection's side of MQTT 3.1.1, without the socket: bytes in, bytes and steps out.
+"""One connection's side of MQTT, without the socket: bytes in, bytes and steps out.
 
     CONNECT expected -> authenticating -> connected -> closed
 
 Rule 1: only CONNECT is understood first, and nothing after it is read before the principal is known.
 Rule 2: packets are handled whole, in order, each before the next.
-Rule 3: a reading of QoS 1 or 2 is acknowledged (PUBACK, PUBREC) only when the sink has it on disk.
-Rule 4: while the sink owes this connection too much, no more of its bytes are looked at.
+Rule 3: while the sink owes this connection too much, no more of its bytes are looked at.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
 
-from gateway.broker import access, packets
-from gateway.broker.acknowledgements import AcknowledgementQueue
+from gateway.broker import access
+from gateway.broker.changes import Delivery
+from gateway.broker.codec import wire
+from gateway.broker.codec.connect import decode_connect
+from gateway.broker.codec.packets import MQTT_3_1_1, MQTT_5, Connect, Disconnect, Welcome, Will
+from gateway.broker.codec.reasons import Reason
+from gateway.broker.codec.topic_rules import MalformedPacketError
+from gateway.broker.codec.v3 import Mqtt311
+from gateway.broker.codec.v5 import Mqtt5, PublishParts
+from gateway.broker.codec.version import Version
 from gateway.broker.core import BrokerCore
+from gateway.broker.handover import Handover
 from gateway.broker.intake import Intake
-from gateway.broker.packets import Connect
-from gateway.broker.session import Outlet, Session
-from gateway.broker.settings import CLIENT_ID_BYTES_MAX, RECEIVE_QOS2_MAX
-from gateway.broker.topic_rules import MalformedPacketError, decode_topic_name
-from gateway.model.observation import DeviceMessage
+from gateway.broker.requests import Requests
+from gateway.broker.session.driver import Session
+from gateway.broker.settings import CLIENT_ID_BYTES_MAX, RECEIVE_MAX, TOPIC_ALIAS_MAX
 from gateway.model.principal import Principal
 
-_ROUTES_MAX = 256  # topics remembered per connection
-_PUBLISH_HEADER = packets.PUBLISH << 4
+_PUBLISH_HEADER = wire.PUBLISH << 4
 
 
-class LinkOutlet(Outlet, Protocol):
-    """What a link asks of its connection's shell."""
+class LinkShell(Protocol):
+    """What a link asks of its connection."""
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes for the peer; what a closed connection is given is dropped."""
+        ...
+
+    def room(self) -> int:
+        """Return how many bytes the peer takes now; when there is none, `ClientLink.pump` follows."""
+        ...
+
+    def close(self, text: str) -> None:
+        """Call `ClientLink.closed`, and close the connection once the last bytes have left."""
+        ...
 
     def hold(self) -> None:
         """Read no more from the peer."""
@@ -43,27 +62,34 @@ class LinkOutlet(Outlet, Protocol):
         ...
 
 
-class _Route(msgspec.Struct, frozen=True, gc=False):
-    """What this connection's principal may do with one topic."""
+@dataclass(frozen=True, slots=True)
+class LinkContext:
+    """What all connections share; a message is encoded once for many of them."""
 
-    topic: str
-    is_allowed: bool
-    is_telemetry: bool
+    core: BrokerCore
+    new_client_id: Callable[[], str]
+    mqtt311: Mqtt311 = field(default_factory=Mqtt311)
+    parts: PublishParts = field(default_factory=PublishParts)
 
 
 class ClientLink:
-    """The protocol state of one connection."""
+    """The protocol state of one connection; it is its session's `Outlet`."""
 
-    def __init__(self, core: BrokerCore, outlet: LinkOutlet) -> None:
-        self._core = core
-        self._outlet = outlet
-        self._limits = core.limits
-        self._acknowledgements = AcknowledgementQueue(outlet.send)
-        self._intake = Intake(core, outlet, self._acknowledgements, self._on_caught_up)
+    def __init__(self, context: LinkContext, shell: LinkShell) -> None:
+        self.send = shell.send
+        self.room = shell.room
+        self.keep_alive_s = 0
+        self._context = context
+        self._core = context.core
+        self._shell = shell
+        self._limits = context.core.limits
+        self._version: Version = context.mqtt311
+        self._requests = Requests(context.core, self)
         self._connect: Connect | None = None
         self._session: Session | None = None
-        self._will: packets.Will | None = None
-        self._routes: dict[bytes, _Route] = {}
+        self._handover: Handover | None = None
+        self._intake: Intake | None = None
+        self._will: Will | None = None
         self._partial = bytearray()  # bytes of a packet that is not complete, or not looked at yet
         self._needed = 0  # how many bytes `_partial` must hold before another look is worth it
         self._is_held = False  # authenticating, waiting for the sink, or closed
@@ -71,9 +97,9 @@ class ClientLink:
         self._is_closed = False
 
     @property
-    def keep_alive_s(self) -> int:
-        """The keep-alive that the client announced, 0 for none."""
-        return self._connect.keep_alive_s if self._connect else 0
+    def takes_more(self) -> bool:
+        """Whether there is anybody to send to."""
+        return not self._is_closed and not self._is_finishing
 
     def receive(self, data: bytes) -> None:
         """Take bytes as they came; handle each packet that is complete."""
@@ -86,7 +112,7 @@ class ClientLink:
         try:
             self._take(data)
         except MalformedPacketError as error:
-            self._outlet.close(str(error))
+            self.close(str(error), error.reason)
 
     def resume(self) -> None:
         """Go on with the bytes that were held back."""
@@ -102,19 +128,36 @@ class ClientLink:
         if connect.will is not None and not access.may_publish(principal, connect.will.topic):
             self._core.tally.denied += 1
             self._core.reporter.denied(principal, "leave a will on", connect.will.topic)
-            self.refuse(packets.NOT_AUTHORIZED)
+            self.refuse(Reason.NOT_AUTHORIZED)
             return
-        session, was_present = self._core.attach(principal, connect, self._outlet)
+        is_named = bool(connect.client_id)
+        if not is_named:
+            connect = msgspec.structs.replace(connect, client_id=self._context.new_client_id())
+        expiry_s = min(connect.expiry_s, self._limits.offline_session_expiry_s)
+        keep_alive_s = min(connect.keep_alive_s, self._limits.keep_alive_max_s)
+        session, was_present = self._core.attach(principal, connect, self, expiry_s)
         self._session = session
+        self._handover = Handover(self._core, self, session, self._version)
+        self._intake = Intake(self._core, session, self._version, self._handover)
         self._will = connect.will
-        self._outlet.send(packets.encode_connack(packets.ACCEPTED, session_present=was_present))
-        session.resume(self._outlet)
-        self._outlet.release()
+        self.keep_alive_s = keep_alive_s
+        welcome = Welcome(
+            is_session_present=was_present,
+            receive_max=RECEIVE_MAX,
+            packet_bytes_max=self._limits.packet_bytes_max,
+            topic_alias_max=TOPIC_ALIAS_MAX,
+            assigned_client_id="" if is_named else connect.client_id,
+            expiry_s=None if expiry_s == connect.expiry_s else expiry_s,
+            keep_alive_s=None if keep_alive_s == connect.keep_alive_s else keep_alive_s,
+        )
+        self.send(self._version.encode_welcome(welcome))
+        session.resume()
+        self._shell.release()
 
-    def refuse(self, code: int) -> None:
+    def refuse(self, reason: Reason) -> None:
         """Answer CONNECT with a refusal and close [MQTT-3.2.2-5]."""
-        self._outlet.send(packets.encode_connack(code))
-        self._outlet.close(f"refused: CONNACK {code}")
+        self.send(self._version.encode_refusal(reason))
+        self._shell.close(f"CONNECT was refused: {reason.name}")
 
     def pump(self) -> None:
         """Send what waits, now that the peer takes more."""
@@ -127,26 +170,69 @@ class ClientLink:
             self._is_finishing = True
             self.resume()
 
+    def close(self, text: str, reason: Reason) -> None:
+        """End the connection; a client of MQTT 5 is told why, once it has its CONNACK."""
+        if self._session is not None and not self._is_closed:
+            farewell = self._version.encode_farewell(reason)
+            if farewell:
+                self.send(farewell)
+        self._shell.close(text)
+
     def closed(self) -> None:
         """Leave the session: the connection is over."""
         self._is_closed = self._is_held = True
         self._partial.clear()
         if self._session is not None:
-            self._core.detach(self._session, self._outlet, self._will)
+            self._core.detach(self._session, self, self._will)
+
+    def send_publish(self, delivery: Delivery, now_ms: int, *, is_dup: bool) -> bool:
+        """Send a message; False when the client takes none as long."""
+        packet = self._version.encode_publish(delivery, now_ms, is_dup=is_dup)
+        if packet:
+            self.send(packet)
+        return bool(packet)
+
+    def send_receipt(self, packet_id: int) -> None:
+        """Send PUBREC in its turn."""
+        if self._handover is not None:
+            packet = self._version.encode_ack(wire.PUBREC, packet_id, Reason.SUCCESS)
+            self._handover.answers.send_in_turn(packet)
+
+    def send_release(self, packet_id: int, *, is_known: bool) -> None:
+        """Send PUBREL."""
+        reason = Reason.SUCCESS if is_known else Reason.PACKET_IDENTIFIER_NOT_FOUND
+        self.send(self._version.encode_ack(wire.PUBREL, packet_id, reason))
+
+    def send_complete(self, packet_id: int, *, is_known: bool) -> None:
+        """Send PUBCOMP once the end of the exchange is on disk."""
+        reason = Reason.SUCCESS if is_known else Reason.PACKET_IDENTIFIER_NOT_FOUND
+        packet = self._version.encode_ack(wire.PUBCOMP, packet_id, reason)
+        self._requests.send_after_commit(packet)
+
+    def caught_up(self) -> None:
+        """Read on: the sink owes less."""
+        if self._is_held and not self._is_closed:
+            self._shell.release()
 
     def _take(self, data: bytes) -> None:
         position, size = 0, len(data)
         self._needed = 0
+        intake = self._intake
         while position < size and not self._is_held:
+            if intake is not None and (end := intake.take_like_last(data, position)):
+                position = end
+                self._hold_if_behind()
+                continue
             first = data[position]
-            bounds = packets.frame_bounds(data, position, self._frame_limit(first))
+            bounds = wire.frame_bounds(data, position, self._frame_limit(first))
             if bounds is None or bounds[1] > size:
                 if bounds is not None:
                     self._needed = bounds[1] - position
                 break
             start, end = bounds
-            if first & 0xF0 == _PUBLISH_HEADER and self._session is not None:
-                self._on_publish(self._session, first, data, start, end)
+            if first & 0xF0 == _PUBLISH_HEADER and intake is not None:
+                intake.take(first, data, start, end)
+                self._hold_if_behind()
             else:
                 self._dispatch(first, data[start:end])
             position = end
@@ -156,153 +242,88 @@ class ClientLink:
     def _frame_limit(self, first: int) -> int:
         if self._session is not None:
             return self._limits.packet_bytes_max
-        if first != packets.CONNECT << 4:
+        if first != wire.CONNECT << 4:
             raise MalformedPacketError("the first packet is not CONNECT [MQTT-3.1.0-1]")
         return self._limits.connect_bytes_max
 
-    def _on_publish(self, session: Session, first: int, data: bytes, start: int, end: int) -> None:
-        """Handle the PUBLISH between `start` and `end`: cut where it lies, it is the busy path."""
-        qos = first >> 1 & 3
-        topic_start = start + 2
-        topic_end = (
-            topic_start + (data[start] << 8 | data[start + 1]) if topic_start <= end else end
-        )
-        payload_start = topic_end + 2 if qos else topic_end
-        if payload_start > end or topic_start > end or qos == 3 or (qos == 0 and first & 8):
-            raise MalformedPacketError("PUBLISH is cut short, or QoS and DUP contradict")
-        packet_id = packets.decode_packet_id(data[topic_end:payload_start]) if qos else 0
-        raw_topic = data[topic_start:topic_end]
-        route = self._routes.get(raw_topic) or self._new_route(session.principal, raw_topic)
-        self._core.tally.received += 1
-        if qos == 2 and not self._is_first_time(session, packet_id):
-            return
-        if not route.is_allowed:
-            self._deny(session.principal, route.topic)
-        else:
-            payload = data[payload_start:end]
-            self._core.route(route.topic, payload, qos, session.principal, retain=bool(first & 1))
-            if route.is_telemetry:
-                reading = DeviceMessage(session.principal.name, route.topic, payload)
-                self._intake.hand_over(session, reading, qos, packet_id)
-                self._hold_if_behind()
-                return
-        if qos == 1:
-            self._acknowledgements.send_in_turn(packets.encode_ack(packets.PUBACK, packet_id))
-        elif qos == 2:
-            session.received[packet_id] = True
-            self._acknowledgements.send_in_turn(packets.encode_ack(packets.PUBREC, packet_id))
-        self._hold_if_behind()
-
-    def _new_route(self, principal: Principal, raw_topic: bytes) -> _Route:
-        topic = decode_topic_name(raw_topic)
-        is_allowed = access.may_publish(principal, topic)
-        route = _Route(topic, is_allowed, is_allowed and access.is_telemetry(principal, topic))
-        if len(self._routes) >= _ROUTES_MAX:
-            self._routes.clear()
-        self._routes[raw_topic] = route
-        return route
-
-    def _is_first_time(self, session: Session, packet_id: int) -> bool:
-        """Tell whether a QoS 2 message is new; one seen before gets its PUBREC again at most."""
-        if packet_id not in session.received:
-            if len(session.received) >= RECEIVE_QOS2_MAX:
-                raise MalformedPacketError("too many QoS 2 messages await their PUBREL")
-            return True
-        if session.received[packet_id]:
-            self._acknowledgements.send_in_turn(packets.encode_ack(packets.PUBREC, packet_id))
-        return False
-
-    def _deny(self, principal: Principal, topic: str) -> None:
-        """Drop the message; it is still acknowledged [MQTT-3.3.5-2]. `$` topics are dropped quietly."""
-        self._core.tally.denied += 1
-        if not topic.startswith("$"):
-            self._core.reporter.denied(principal, "publish to", topic)
-
     def _hold_if_behind(self) -> None:
-        if self._intake.is_behind() and not self._is_finishing:
+        if (
+            self._handover is not None
+            and self._handover.is_behind()
+            and not self._is_finishing
+            and not self._is_closed
+        ):
             self._is_held = True
-            self._outlet.hold()
-
-    def _on_caught_up(self) -> None:
-        if self._is_held and not self._is_closed:
-            self._outlet.release()
+            self._shell.hold()
 
     def _dispatch(self, first: int, body: bytes) -> None:
         """Handle any packet but PUBLISH."""
         kind = first >> 4
-        if first & 15 != packets.REQUIRED_FLAGS.get(kind, 0):
+        if first & 15 != wire.REQUIRED_FLAGS.get(kind, 0):
             raise MalformedPacketError("wrong flags in a fixed header [MQTT-2.2.2-2]")
         session = self._session
         if session is None:
-            self._on_connect(packets.decode_connect(body))
+            self._on_connect(decode_connect(body))
             return
         match kind:
-            case packets.PUBACK | packets.PUBREC | packets.PUBREL | packets.PUBCOMP:
-                self._on_acknowledgement(session, kind, packets.decode_packet_id(body))
-            case packets.SUBSCRIBE:
-                self._on_subscribe(session, body)
-            case packets.UNSUBSCRIBE:
-                self._on_unsubscribe(session, body)
-            case packets.PINGREQ if not body:
-                self._outlet.send(packets.PINGRESP)
-            case packets.DISCONNECT if not body:
-                self._will = None  # [MQTT-3.14.4-3]
-                self._outlet.close("the client disconnected")
+            case wire.PUBACK:
+                session.acknowledge(self._version.decode_ack(body)[0])
+            case wire.PUBREC | wire.PUBREL | wire.PUBCOMP:
+                self._on_qos2_step(session, kind, *self._version.decode_ack(body))
+            case wire.SUBSCRIBE:
+                self._requests.subscribe(session, self._version, body)
+                self._let_others_go()
+            case wire.UNSUBSCRIBE:
+                self._requests.unsubscribe(session, self._version, body)
+            case wire.PINGREQ if not body:
+                self.send(wire.PINGRESP)
+            case wire.DISCONNECT:
+                self._on_disconnect(session, self._version.decode_disconnect(body))
             case _:
-                raise MalformedPacketError(f"packet type {kind} is not for a server, or has a body")
+                raise MalformedPacketError(
+                    f"packet type {kind} is not for a server, or has a body", Reason.PROTOCOL_ERROR
+                )
 
     def _on_connect(self, connect: Connect) -> None:
-        if connect.level != packets.PROTOCOL_LEVEL:
-            self.refuse(packets.BAD_PROTOCOL_LEVEL)  # [MQTT-3.1.2-2]
+        if connect.level == MQTT_5:
+            self._version = Mqtt5(connect, self._context.parts)
+        if connect.level not in (MQTT_3_1_1, MQTT_5):
+            self.refuse(Reason.UNSUPPORTED_PROTOCOL_VERSION)  # [MQTT-3.1.2-2]
         elif len(connect.client_id.encode()) > CLIENT_ID_BYTES_MAX or not (
-            connect.client_id or connect.is_clean
+            connect.client_id or connect.is_clean or connect.level == MQTT_5
         ):
-            self.refuse(packets.IDENTIFIER_REJECTED)  # [MQTT-3.1.3-8]
+            self.refuse(Reason.CLIENT_IDENTIFIER_NOT_VALID)  # [MQTT-3.1.3-8]
+        elif connect.authentication_method:
+            self.refuse(Reason.BAD_AUTHENTICATION_METHOD)
         else:
-            if not connect.client_id:
-                connect = msgspec.structs.replace(connect, client_id=self._core.new_client_id())
             self._connect = connect
             self._is_held = True
-            self._outlet.hold()
-            self._outlet.authenticate(connect)
+            self._shell.hold()
+            self._shell.authenticate(connect)
 
-    def _on_acknowledgement(self, session: Session, kind: int, packet_id: int) -> None:
+    def _on_qos2_step(self, session: Session, kind: int, packet_id: int, reason: int) -> None:
         match kind:
-            case packets.PUBACK:
-                session.acknowledge(packet_id)
-            case packets.PUBREC:
+            case wire.PUBREC:
+                session.receive(packet_id, is_refused=reason >= Reason.UNSPECIFIED_ERROR)
+            case wire.PUBREL:
                 session.release(packet_id)
-            case packets.PUBCOMP:
-                session.complete(packet_id)
             case _:
-                if session.received.get(packet_id) is False:
-                    raise MalformedPacketError("PUBREL before its PUBREC")
-                session.received.pop(packet_id, None)
-                self._outlet.send(packets.encode_ack(packets.PUBCOMP, packet_id))
+                session.complete(packet_id)
 
-    def _on_subscribe(self, session: Session, body: bytes) -> None:
-        packet_id, asked = packets.decode_subscribe(body, self._limits.subscriptions_max)
-        granted = [self._core.subscribe(session, name, qos) for name, qos in asked]
-        self._outlet.send(packets.encode_suback(packet_id, granted))
-        distinct = {
-            topic_filter: qos
-            for (topic_filter, _), qos in zip(asked, granted, strict=True)
-            if qos != packets.SUBSCRIPTION_REFUSED
-        }
-        if not self._is_finishing:  # one that went away gets nothing more
-            for topic_filter, qos in distinct.items():
-                self._core.replay_retained(session, topic_filter, qos)
-            self._let_others_go()
-
-    def _on_unsubscribe(self, session: Session, body: bytes) -> None:
-        packet_id, filters = packets.decode_unsubscribe(body, self._limits.subscriptions_max)
-        for topic_filter in filters:
-            self._core.unsubscribe(session, topic_filter)
-        self._outlet.send(packets.encode_unsuback(packet_id))
+    def _on_disconnect(self, session: Session, disconnect: Disconnect) -> None:
+        if disconnect.expiry_s is not None and disconnect.expiry_s != session.expiry_s:
+            if not session.expiry_s:
+                raise MalformedPacketError(
+                    "a session that was not to last cannot be made to", Reason.PROTOCOL_ERROR
+                )
+            session.set_expiry(min(disconnect.expiry_s, self._limits.offline_session_expiry_s))
+        if disconnect.reason != Reason.DISCONNECT_WITH_WILL:
+            self._will = None  # [MQTT-3.14.4-3]
+        self._shell.close("the client disconnected")
 
     def _let_others_go(self) -> None:
         """Go on in a later turn: a row of small packets that cost much starves nobody."""
-        if not self._is_closed:
+        if not self._is_closed and not self._is_finishing:
             self._is_held = True
-            self._outlet.hold()
-            self._outlet.release()
+            self._shell.hold()
+            self._shell.release()

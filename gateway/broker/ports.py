@@ -11,7 +11,9 @@ How the broker uses it:
   PUBREL to a subscriber, SUBACK and UNSUBACK, and the first PUBLISH of QoS 2 to a subscriber. All
   else is recorded and needs no commit of its own: a PUBACK that came from a subscriber may be
   forgotten in a crash, the message is then sent again.
-- `commit` is called often, for single packets: the journal joins the calls to few writes to disk.
+- A key may end and be kept again within one commit: CleanSession discards the session before.
+- `commit` is called often, for single packets: the journal joins the calls to few writes to disk,
+  and answers them in the order in which they came.
 - A message that went to no kept session and is not retained is never recorded and waits for
   nothing; neither does anything of a session that is not kept. Telemetry waits for its own store.
 - Record order is commit order: where a later change is on disk, all earlier ones are.

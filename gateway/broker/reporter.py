@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from gateway.broker.codec.reasons import Reason
 from gateway.broker.seldom_log import SeldomLog
 from gateway.clock import Clock
 from gateway.errors import GatewayError, Rejected
@@ -42,9 +43,10 @@ class RefusalReporter:
         """Log that the broker itself ended a session."""
         self._log_seldom(principal, f"a session was closed: {reason}")
 
-    def refused(self, address: str, code: int) -> None:
+    def refused(self, address: str, reason: Reason) -> None:
         """Log a refused CONNECT: one line a minute for all of them, strangers' doing."""
-        self._seldom.warn("CONNECT", f"refused with code {code} from {address}")
+        why = reason.name.lower().replace("_", " ")
+        self._seldom.warn("CONNECT", f"refused from {address}: {why}")
 
     def authenticator_failed(self, error: Exception) -> None:
         """Log why nobody can be verified."""

@@ -25,7 +25,7 @@ class RetainedStore:
     def __len__(self) -> int:
         return len(self._messages)
 
-    def put(self, message: Message, owner: str | None) -> bool:
+    def put(self, message: Message, owner: str | None, now_ms: int) -> bool:
         """Keep `message` for its topic; False when a limit forbids it and the old one stays.
 
         An empty payload removes what is there [MQTT-3.3.1-10].
@@ -33,7 +33,7 @@ class RetainedStore:
         if not message.payload:
             self._remove(message.topic)
             return True
-        if not self._has_room(message, owner):
+        if not self.has_room(message, owner, now_ms):
             return False
         self._remove(message.topic)
         self._messages[message.topic] = message
@@ -42,18 +42,26 @@ class RetainedStore:
         self._bytes_by_owner[owner] += _size(message)
         return True
 
-    def matching(self, topic_filter: str) -> Iterator[Message]:
-        """Yield the messages whose topic matches, as they are now."""
+    def matching(self, topic_filter: str, now_ms: int) -> Iterator[Message]:
+        """Yield the messages whose topic matches, as they are now; what expired is gone."""
         if "+" not in topic_filter and "#" not in topic_filter:
             message = self._messages.get(topic_filter)
-            if message is not None:
+            if message is not None and not _is_expired(message, now_ms):
                 yield message
             return
         for message in list(self._messages.values()):
-            if topics.matches(topic_filter, message.topic):
+            if not _is_expired(message, now_ms) and topics.matches(topic_filter, message.topic):
                 yield message
 
-    def _has_room(self, message: Message, owner: str | None) -> bool:
+    def has_room(self, message: Message, owner: str | None, now_ms: int) -> bool:
+        """Tell whether the limits let `owner` keep `message`, once what expired is gone."""
+        if not message.payload or self._fits(message, owner):
+            return True
+        for topic in [one.topic for one in self._messages.values() if _is_expired(one, now_ms)]:
+            self._remove(topic)
+        return self._fits(message, owner)
+
+    def _fits(self, message: Message, owner: str | None) -> bool:
         if owner is None:
             return True
         limits = self._limits
@@ -85,7 +93,11 @@ class RetainedStore:
 
 
 def _size(message: Message) -> int:
-    return len(message.topic) + len(message.payload)
+    return len(message.topic) + len(message.payload) + len(message.properties)
+
+
+def _is_expired(message: Message, now_ms: int) -> bool:
+    return 0 < message.expires_at_ms <= now_ms
 
 
 def _growth(message: Message, replaced: Message | None) -> int:

@@ -2,15 +2,14 @@
 
 from collections import OrderedDict
 
-from gateway.broker.session import Session
+from gateway.broker.changes import SessionKey
+from gateway.broker.session.driver import Session
 from gateway.broker.settings import BrokerSettings
 from gateway.model.principal import Principal, PrincipalKind
 
-SessionKey = tuple[str, str]
-
 
 class SessionRegistry:
-    """(principal, client id) -> session; the waiting ones also by the time they were left."""
+    """(principal, client id) -> session; for the waiting ones also when they were left."""
 
     def __init__(self, limits: BrokerSettings) -> None:
         self._limits = limits
@@ -40,7 +39,7 @@ class SessionRegistry:
         live = [
             session
             for session in self._sessions.values()
-            if session.outlet is not None and session.principal.name == principal.name
+            if session.is_connected and session.principal.name == principal.name
         ]
         return live[: max(0, len(live) - live_max)]
 
@@ -58,17 +57,30 @@ class SessionRegistry:
 
     def leave(self, session: Session, now_ms: int) -> None:
         """Note that a session waits for its client from now on."""
+        self._sessions.setdefault(session.key, session)
         self._left_at_ms[session.key] = now_ms
 
-    def surplus(self, principal: str, now_ms: int) -> list[Session]:
-        """Return the waiting sessions that are too old or too many, the longest left first."""
+    def surplus(self, principal: str) -> list[Session]:
+        """Return the waiting sessions that are too many, the longest left first."""
         limits = self._limits
-        expired_before_ms = now_ms - limits.offline_session_expiry_s * 1_000
         own = [key for key in self._left_at_ms if key[0] == principal]
         surplus = set(own[: max(0, len(own) - limits.offline_sessions_per_principal_max)])
         surplus_count = len(self._left_at_ms) - limits.offline_sessions_max
-        for position, (key, left_at_ms) in enumerate(self._left_at_ms.items()):
-            if position >= surplus_count and left_at_ms >= expired_before_ms:
+        for position, key in enumerate(self._left_at_ms):
+            if position >= surplus_count:
                 break
             surplus.add(key)
         return [self._sessions[key] for key in self._left_at_ms if key in surplus]
+
+    def expired(self, now_ms: int) -> list[Session]:
+        """Return the waiting sessions whose time is over."""
+        return [
+            self._sessions[key] for key in self._left_at_ms if self._expires_at_ms(key) <= now_ms
+        ]
+
+    def next_expiry_ms(self) -> int | None:
+        """Return when the first waiting session expires."""
+        return min(map(self._expires_at_ms, self._left_at_ms), default=None)
+
+    def _expires_at_ms(self, key: SessionKey) -> int:
+        return self._left_at_ms[key] + self._sessions[key].expiry_s * 1_000

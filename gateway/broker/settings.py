@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from gateway.broker.endpoints import Endpoint
 
-TOPIC_BYTES_MAX = 256  # the longest of ours is 90; foreign devices stay far below
-TOPIC_LEVELS_MAX = 16  # bounds the work of one match
 CLIENT_ID_BYTES_MAX = 256
 RECEIVE_QOS2_MAX = 100  # packet ids of one client between PUBREC and PUBREL
+RECEIVE_MAX = 100  # messages of one MQTT 5 client that are not acknowledged; CONNACK tells it
+TOPIC_ALIAS_MAX = 32  # topics that one MQTT 5 client may abbreviate: devices have a handful
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class BrokerSettings:
     unauthenticated_per_address_max: int = 32
     connect_timeout_s: float = 10.0  # for CONNECT to arrive, and again for its verification
     connect_bytes_max: int = 64 * 1024  # nobody is known yet
+    keep_alive_max_s: int = 3_600  # MQTT 5 clients that ask for more are told so
     packet_bytes_max: int = 256 * 1024  # one ledger block fits one packet
     write_timeout_s: float = 20.0  # a peer that takes nothing for so long is gone
     queue_messages_max: int = 1_000  # per session

@@ -221,8 +221,8 @@ def test_a_lost_reading_closes_the_connection_so_that_it_is_sent_again(raw, mqtt
     assert peer.packet() == OK
     broker.sink.arrived.get(timeout=10)
 
-    _, done = broker.sink.waiting.pop()
-    broker.run(lambda: done(Rejected(RejectReason.STORE_FAILED, "disk full")))
+    _, source = broker.sink.waiting.pop()
+    broker.run(lambda: source.refused(Rejected(RejectReason.STORE_FAILED, "disk full")))
 
     assert peer.packet() is None
 
@@ -235,8 +235,8 @@ def test_a_poison_reading_is_acknowledged_and_its_reason_published(raw, mqtt, br
     assert peer.packet() == OK
     broker.sink.arrived.get(timeout=10)
 
-    _, done = broker.sink.waiting.pop()
-    broker.run(lambda: done(Rejected(RejectReason.MALFORMED, "not JSON")))
+    _, source = broker.sink.waiting.pop()
+    broker.run(lambda: source.refused(Rejected(RejectReason.MALFORMED, "not JSON")))
 
     assert peer.packet() == puback(7)
     assert b'"malformed"' in reader.next().payload

@@ -1,21 +1,26 @@
 """One connection's protocol as a script: bytes in, bytes and steps out; the core is the real one."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
 
-from gateway.broker import packets
+from gateway.broker.codec import wire as packets
+from gateway.broker.codec.packets import Connect
+from gateway.broker.codec.reasons import Reason
 from gateway.broker.core import BrokerCore
-from gateway.broker.link import ClientLink
+from gateway.broker.link import ClientLink, LinkContext
 from gateway.broker.message import Message
-from gateway.broker.packets import Connect, encode_ack, encode_publish
+from gateway.broker.ports import VolatileJournal
 from gateway.broker.settings import BrokerSettings
 from gateway.clock import SystemClock
 from gateway.errors import Rejected, RejectReason
 from gateway.model.observation import DeviceMessage
 from gateway.model.principal import Principal, PrincipalKind
 from gateway.ports import TelemetrySource
+from tests.support.mqtt import encode_ack, encode_publish
 
+NAMES = itertools.count()
 LIMITS = BrokerSettings("gw1", pending_messages_max=4)
 METER = Principal(
     "meter", PrincipalKind.DEVICE, ("up/#", "cmd"), ("down/#",), telemetry_filters=("up/#",)
@@ -36,8 +41,8 @@ class Sink:
     def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
         self.held.append((DeviceMessage(device, topic, payload), source))
 
-    def finish(self, position: int = 0, refusal: Rejected | None = None) -> None:
-        _, source = self.held.pop(position)
+    def finish(self, refusal: Rejected | None = None) -> None:
+        _, source = self.held.pop(0)
         if refusal is None:
             source.settled(1)
         else:
@@ -57,11 +62,15 @@ class Reporter:
     def closed(self, principal: Principal, reason: str) -> None:
         self.reports.append(f"{principal.name} closed")
 
-    def refused(self, address: str, code: int) -> None:
-        self.reports.append(f"{address} {code}")
+    def refused(self, address: str, reason: Reason) -> None:
+        self.reports.append(f"{address} {reason.name}")
 
     def authenticator_failed(self, error: Exception) -> None:
         self.reports.append(str(error))
+
+
+def make_core(limits: BrokerSettings, sink: Sink, reporter: Reporter) -> BrokerCore:
+    return BrokerCore(limits, sink, reporter, SystemClock(), VolatileJournal())
 
 
 class Script:
@@ -70,19 +79,19 @@ class Script:
     def __init__(self, core: BrokerCore | None = None) -> None:
         self.sink = Sink()
         self.reporter = Reporter()
-        self.core = core or BrokerCore(LIMITS, self.sink, self.reporter, SystemClock())
+        self.core = core or make_core(LIMITS, self.sink, self.reporter)
         self.sent: list[bytes] = []
         self.closed_for: str | None = None
         self.is_held = False
         self.asked: Connect | None = None
-        self.link = ClientLink(self.core, self)
+        self.link = ClientLink(LinkContext(self.core, lambda: f"auto-{next(NAMES)}"), self)
 
     def send(self, data: bytes) -> None:
         if self.closed_for is None:
             self.sent.append(data)
 
-    def is_writable(self) -> bool:
-        return self.closed_for is None
+    def room(self) -> int:
+        return 65_536 if self.closed_for is None else 0
 
     def close(self, reason: str) -> None:
         if self.closed_for is None:
@@ -147,7 +156,7 @@ def test_a_refused_client_leaves_the_session_of_its_name_alone():
     attacker = Script(victim.core)
 
     attacker.link.receive(CONNECT)
-    attacker.link.refuse(packets.NOT_AUTHORIZED)
+    attacker.link.refuse(Reason.NOT_AUTHORIZED)
 
     assert attacker.take() == [b"\x20\2\0\5"]
     assert attacker.closed_for is not None
@@ -232,11 +241,12 @@ def test_acknowledgements_leave_in_the_order_of_arrival():
 
     script.link.receive(publish("up/1", "a", 1, 1) + publish("cmd", "x", 1, 2))
     script.link.receive(publish("up/1", "b", 1, 3))
-    script.sink.finish(1)
     assert script.take() == []
 
-    script.sink.finish(0)
-    assert script.take() == [puback(1), puback(2), puback(3)]
+    script.sink.finish()
+    assert script.take() == [puback(1) + puback(2)]
+    script.sink.finish()
+    assert script.take() == [puback(3)]
 
 
 def test_a_poison_reading_is_acknowledged_counted_and_reported():
@@ -374,10 +384,10 @@ def test_the_number_of_subscriptions_is_limited():
 
 def test_suback_comes_before_retained_messages_and_those_have_the_flag():
     script = Script().connect(READER)
-    script.core.route("a", b"kept", 1, None, retain=True)
+    script.core.route(Message("a", b"kept", 1, True), None, None)
 
     script.link.receive(subscribe("a", 0))
-    script.core.route("a", b"live", 1, None, retain=True)
+    script.core.route(Message("a", b"live", 1, True), None, None)
 
     assert script.take() == [
         b"\x90\3\0\1\0",
@@ -388,7 +398,7 @@ def test_suback_comes_before_retained_messages_and_those_have_the_flag():
 
 def test_a_filter_named_often_in_one_packet_is_answered_each_time_and_replayed_once():
     script = Script().connect(READER)
-    script.core.route("a", b"kept", 1, None, retain=True)
+    script.core.route(Message("a", b"kept", 1, True), None, None)
     body = b"\0\1" + b"\0\1a\0" * 20
 
     script.link.receive(bytes((0x82, len(body))) + body)
@@ -472,15 +482,15 @@ def test_one_device_has_few_live_sessions_and_the_oldest_is_closed():
 
 def test_the_session_that_holds_most_is_ended_when_all_hold_too_much():
     limits = replace(LIMITS, outbound_bytes_max=3_000)
-    core = BrokerCore(limits, Sink(), Reporter(), SystemClock())
+    core = make_core(limits, Sink(), Reporter())
     small, large = (Script(core).connect(READER, client(n)) for n in range(2))
     small.link.receive(subscribe("a", 1))
     large.link.receive(subscribe("#", 1))
 
-    core.route("b", bytes(1_500), 1, None, retain=False)
-    core.route("a", bytes(500), 1, None, retain=False)
+    core.route(Message("b", bytes(1_500), 1, False), None, None)
+    core.route(Message("a", bytes(500), 1, False), None, None)
     assert not large.is_closed()
-    core.route("b", bytes(400), 1, None, retain=False)
+    core.route(Message("b", bytes(400), 1, False), None, None)
 
     assert large.is_closed()
     assert not small.is_closed()
@@ -541,12 +551,12 @@ def test_rights_that_were_withdrawn_end_a_kept_subscription():
     first = Script().connect(READER, kept)
     first.link.receive(subscribe("a/#", 1))
     first.close("cable pulled")
-    first.core.route("a/1", b"x", 1, None, retain=False)
+    first.core.route(Message("a/1", b"x", 1, False), None, None)
 
     second = Script(first.core)
     second.link.receive(kept)
     second.link.admit(replace(READER, subscribe_filters=("b/#",)))
-    second.core.route("a/1", b"y", 1, None, retain=False)
+    second.core.route(Message("a/1", b"y", 1, False), None, None)
 
     assert second.take() == [b"\x20\2\1\0"]
 
@@ -563,9 +573,9 @@ def test_empty_client_ids_are_for_clean_sessions():
     assert second.closed_for is None
 
 
-def test_mqtt_5_is_told_which_level_is_spoken():
+def test_a_version_that_is_not_spoken_is_told_so():
     script = Script()
 
-    script.link.receive(b"\x10\x0e\0\4MQTT\5\2\0\0\0\0\1c")
+    script.link.receive(b"\x10\x0e\0\4MQTT\6\2\0\0\0\0\1c")
 
     assert script.take() == [b"\x20\2\0\1"]

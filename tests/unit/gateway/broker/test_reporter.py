@@ -5,6 +5,7 @@ import logging
 import msgspec
 import pytest
 
+from gateway.broker.codec.reasons import Reason
 from gateway.broker.reporter import RefusalReporter
 from gateway.errors import Rejected, RejectReason
 from gateway.model.principal import Principal, PrincipalKind
@@ -75,9 +76,9 @@ def test_refused_connections_share_one_line_a_minute(caplog: pytest.LogCaptureFi
     reporter = RefusalReporter("gw1", lambda topic, payload: None, clock)
 
     for number in range(1_000):
-        reporter.refused(f"10.0.0.{number}", 5)
+        reporter.refused(f"10.0.0.{number}", Reason.NOT_AUTHORIZED)
     clock.now_ns = 60 * 10**9
-    reporter.refused("10.0.0.7", 5)
+    reporter.refused("10.0.0.7", Reason.NOT_AUTHORIZED)
 
     assert len(caplog.messages) == 2
     assert "from 10.0.0.7" in caplog.messages[1]

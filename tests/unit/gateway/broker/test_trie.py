@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from gateway.broker.message import Message
-from gateway.broker.trie import SubscriptionTrie
+from gateway.broker.message import Message, Subscription
+from gateway.broker.trie import Grant, Match, Subscriber, SubscriptionTrie
 from gateway.model import topics
 
 
@@ -12,9 +12,13 @@ class Recorder:
     def __init__(self) -> None:
         self.messages: list[Message] = []
 
-    def deliver(self, message: Message, qos: int) -> bool:
+    def deliver(self, message: Message, grant: Grant) -> bool:
         self.messages.append(message)
         return True
+
+
+def match(subscriber: Subscriber, qos: int) -> Match:
+    return subscriber, Grant(qos), Grant(qos)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +47,9 @@ def test_a_filter_matches_as_the_standard_says(topic_filter, topic, is_match):
     trie = SubscriptionTrie()
     subscriber = Recorder()
 
-    trie.subscribe(topic_filter, subscriber, 1)
+    trie.subscribe(topic_filter, subscriber, Subscription(1))
 
-    assert trie.match(topic) == (((subscriber, 1),) if is_match else ())
+    assert trie.match(topic) == ((match(subscriber, 1),) if is_match else ())
 
 
 LEVEL = st.sampled_from(["a", "b", "", "$x"])
@@ -62,9 +66,9 @@ def test_the_trie_agrees_with_matching_one_filter_at_a_time(filters, topic):
     trie = SubscriptionTrie()
     subscribers = {topic_filter: Recorder() for topic_filter in filters}
     for topic_filter, subscriber in subscribers.items():
-        trie.subscribe(topic_filter, subscriber, 0)
+        trie.subscribe(topic_filter, subscriber, Subscription(0))
 
-    found = {subscriber for subscriber, _ in trie.match(topic)}
+    found = {subscriber for subscriber, _, _ in trie.match(topic)}
 
     assert found == {subscribers[f] for f in filters if topics.matches(f, topic)}
 
@@ -73,46 +77,82 @@ def test_overlapping_subscriptions_give_one_delivery_at_the_highest_qos():
     trie = SubscriptionTrie()
     subscriber = Recorder()
 
-    trie.subscribe("a/#", subscriber, 0)
-    trie.subscribe("a/+", subscriber, 2)
-    trie.subscribe("a/b", subscriber, 1)
+    trie.subscribe("a/#", subscriber, Subscription(0))
+    trie.subscribe("a/+", subscriber, Subscription(2))
+    trie.subscribe("a/b", subscriber, Subscription(1))
 
-    assert trie.match("a/b") == ((subscriber, 2),)
+    assert trie.match("a/b") == (match(subscriber, 2),)
 
 
 def test_subscribing_again_replaces_the_qos():
     trie = SubscriptionTrie()
     subscriber = Recorder()
 
-    trie.subscribe("a", subscriber, 2)
-    trie.subscribe("a", subscriber, 0)
+    trie.subscribe("a", subscriber, Subscription(2))
+    trie.subscribe("a", subscriber, Subscription(0))
 
-    assert trie.match("a") == ((subscriber, 0),)
+    assert trie.match("a") == (match(subscriber, 0),)
 
 
 def test_a_match_in_hand_is_not_touched_by_later_changes():
     trie = SubscriptionTrie()
     first, second = Recorder(), Recorder()
-    trie.subscribe("a", first, 0)
+    trie.subscribe("a", first, Subscription(0))
     in_hand = trie.match("a")
 
-    trie.subscribe("a", second, 0)
+    trie.subscribe("a", second, Subscription(0))
     trie.unsubscribe("a", first)
 
-    assert in_hand == ((first, 0),)
-    assert trie.match("a") == ((second, 0),)
+    assert in_hand == (match(first, 0),)
+    assert trie.match("a") == (match(second, 0),)
 
 
 def test_unsubscribing_prunes_only_what_nobody_else_needs():
     trie = SubscriptionTrie()
     first, second = Recorder(), Recorder()
-    trie.subscribe("a/b/c", first, 0)
-    trie.subscribe("a/b", second, 0)
+    trie.subscribe("a/b/c", first, Subscription(0))
+    trie.subscribe("a/b", second, Subscription(0))
 
     trie.unsubscribe("a/b/c", first)
-    assert trie.match("a/b") == ((second, 0),)
+    assert trie.match("a/b") == (match(second, 0),)
     assert len(trie) == 3
 
     trie.unsubscribe("a/b", second)
     trie.unsubscribe("never/there", second)
     assert len(trie) == 1
+
+
+def test_overlapping_subscriptions_join_their_identifiers_and_flags():
+    trie = SubscriptionTrie()
+    subscriber = Recorder()
+
+    trie.subscribe("a/#", subscriber, Subscription(0, identifier=7))
+    trie.subscribe("a/+", subscriber, Subscription(1, is_retain_as_published=True))
+    trie.subscribe("a/b", subscriber, Subscription(0, identifier=9))
+
+    grant = Grant(1, is_retain_as_published=True, identifiers=(7, 9))
+    assert trie.match("a/b") == ((subscriber, grant, grant),)
+
+
+def test_no_local_leaves_out_only_what_that_subscription_would_get():
+    trie = SubscriptionTrie()
+    subscriber = Recorder()
+
+    trie.subscribe("a/b", subscriber, Subscription(2, is_no_local=True))
+    assert trie.match("a/b") == ((subscriber, Grant(2), None),)
+
+    trie.subscribe("a/#", subscriber, Subscription(1))
+    assert trie.match("a/b") == ((subscriber, Grant(2), Grant(1)),)
+
+
+def test_the_version_tells_of_every_change():
+    trie = SubscriptionTrie()
+    subscriber = Recorder()
+    versions = [trie.version]
+
+    trie.subscribe("a", subscriber, Subscription(1))
+    versions.append(trie.version)
+    trie.unsubscribe("a", subscriber)
+    versions.append(trie.version)
+
+    assert len(set(versions)) == 3

@@ -3,10 +3,16 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from gateway.broker import packets
-from gateway.broker.message import Message
-from gateway.broker.packets import Will
-from gateway.broker.topic_rules import MalformedPacketError, decode_text
+from gateway.broker.codec import wire
+from gateway.broker.codec.connect import decode_connect
+from gateway.broker.codec.packets import Welcome, Will
+from gateway.broker.codec.reasons import Reason
+from gateway.broker.codec.topic_rules import MalformedPacketError, decode_text
+from gateway.broker.codec.v3 import Mqtt311
+from gateway.broker.message import Message, Subscription
+from tests.support.mqtt import encode_publish
+
+MQTT = Mqtt311()
 
 
 def text(value: bytes) -> bytes:
@@ -20,7 +26,7 @@ def test_a_full_connect():
     body = HEAD + b"\xee\x00\x3c" + text(b"cid") + text(b"w/t") + text(b"bye") + text(b"user")
     body += text(b"\xff\x00pw")
 
-    connect = packets.decode_connect(body)
+    connect = decode_connect(body)
 
     assert (connect.client_id, connect.username, connect.password) == ("cid", "user", b"\xff\x00pw")
     assert (connect.is_clean, connect.keep_alive_s) == (True, 60)
@@ -28,13 +34,13 @@ def test_a_full_connect():
 
 
 def test_a_password_is_not_in_the_representation():
-    connect = packets.decode_connect(HEAD + b"\xc2\0\0" + text(b"c") + text(b"u") + text(b"secret"))
+    connect = decode_connect(HEAD + b"\xc2\0\0" + text(b"c") + text(b"u") + text(b"secret"))
 
     assert "secret" not in repr(connect)
 
 
 def test_another_protocol_level_is_told_apart_from_malformed():
-    assert packets.decode_connect(text(b"MQTT") + b"\x05whatever").level == 5
+    assert decode_connect(text(b"MQTT") + b"\x06whatever").level == 6
 
 
 @pytest.mark.parametrize(
@@ -59,7 +65,7 @@ def test_another_protocol_level_is_told_apart_from_malformed():
 )
 def test_a_malformed_connect(body):
     with pytest.raises(MalformedPacketError):
-        packets.decode_connect(body)
+        decode_connect(body)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +83,11 @@ def test_a_byte_order_mark_is_text():
 
 
 def test_subscribe_and_unsubscribe():
-    assert packets.decode_subscribe(b"\0\7" + text(b"a/#") + b"\1" + text(b"+") + b"\0", 9) == (
-        7,
-        [("a/#", 1), ("+", 0)],
-    )
-    assert packets.decode_unsubscribe(b"\0\7" + text(b"a/#"), 9) == (7, ["a/#"])
+    request = MQTT.decode_subscribe(b"\0\7" + text(b"a/#") + b"\1" + text(b"+") + b"\0", 9)
+    assert request.packet_id == 7
+    assert request.asked == (("a/#", Subscription(1)), ("+", Subscription(0)))
+    unsubscribe = MQTT.decode_unsubscribe(b"\0\7" + text(b"a/#"), 9)
+    assert (unsubscribe.packet_id, unsubscribe.filters) == (7, ("a/#",))
 
 
 @pytest.mark.parametrize(
@@ -101,36 +107,36 @@ def test_subscribe_and_unsubscribe():
 )
 def test_a_malformed_subscribe(body):
     with pytest.raises(MalformedPacketError):
-        packets.decode_subscribe(body, 9)
+        MQTT.decode_subscribe(body, 9)
 
 
 @pytest.mark.parametrize("body", [b"\0\7", b"\0\0" + text(b"a"), b"\0\7" + text(b"#/a"), b"\0"])
 def test_a_malformed_unsubscribe(body):
     with pytest.raises(MalformedPacketError):
-        packets.decode_unsubscribe(body, 9)
+        MQTT.decode_unsubscribe(body, 9)
 
 
 @pytest.mark.parametrize("body", [b"", b"\1", b"\0\0", b"\0\1\0"])
 def test_a_malformed_acknowledgement(body):
     with pytest.raises(MalformedPacketError):
-        packets.decode_packet_id(body)
+        MQTT.decode_ack(body)
 
 
 def test_a_frame_is_measured_from_its_header():
-    assert packets.frame_bounds(b"\x30\x02ab", 0, 10) == (2, 4)
-    assert packets.frame_bounds(b"..\x30\x80\x01", 2, 200) == (5, 133)
-    assert packets.frame_bounds(b"\x30", 0, 10) is None
-    assert packets.frame_bounds(b"\x30\x80", 0, 10) is None
+    assert wire.frame_bounds(b"\x30\x02ab", 0, 10) == (2, 4)
+    assert wire.frame_bounds(b"..\x30\x80\x01", 2, 200) == (5, 133)
+    assert wire.frame_bounds(b"\x30", 0, 10) is None
+    assert wire.frame_bounds(b"\x30\x80", 0, 10) is None
 
 
 def test_a_frame_beyond_the_limit_is_refused_before_its_body_comes():
     with pytest.raises(MalformedPacketError, match="limit is 10"):
-        packets.frame_bounds(b"\x30\x0b", 0, 10)
+        wire.frame_bounds(b"\x30\x0b", 0, 10)
 
 
 def test_a_length_of_five_bytes_is_refused():
     with pytest.raises(MalformedPacketError):
-        packets.frame_bounds(b"\x30\xff\xff\xff\xff\x01", 0, 10**9)
+        wire.frame_bounds(b"\x30\xff\xff\xff\xff\x01", 0, 10**9)
 
 
 @given(
@@ -139,9 +145,9 @@ def test_a_length_of_five_bytes_is_refused():
     qos=st.integers(0, 2),
 )
 def test_a_publish_is_framed_for_any_topic_and_size(topic, payload, qos):
-    encoded = packets.encode_publish(Message(topic, payload, qos, True), qos, 513, is_dup=qos > 0)
+    encoded = encode_publish(Message(topic, payload, qos, True), qos, 513, is_dup=qos > 0)
 
-    bounds = packets.frame_bounds(encoded, 0, len(encoded))
+    bounds = wire.frame_bounds(encoded, 0, len(encoded))
 
     assert bounds is not None
     assert bounds[1] == len(encoded)
@@ -152,16 +158,19 @@ def test_a_publish_is_framed_for_any_topic_and_size(topic, payload, qos):
 
 
 def test_answers_by_amqtts_encoders():
-    assert packets.encode_connack(packets.ACCEPTED, session_present=True) == b"\x20\2\1\0"
-    assert packets.encode_connack(packets.NOT_AUTHORIZED, session_present=True) == b"\x20\2\0\5"
-    assert packets.encode_suback(258, [0, 1, 2, 0x80]) == b"\x90\6\1\2\0\1\2\x80"
-    assert packets.encode_unsuback(258) == b"\xb0\2\1\2"
+    welcome = Welcome(is_session_present=True, receive_max=9, packet_bytes_max=9, topic_alias_max=9)
+    assert MQTT.encode_welcome(welcome) == b"\x20\2\1\0"
+    assert MQTT.encode_refusal(Reason.NOT_AUTHORIZED) == b"\x20\2\0\5"
+    assert MQTT.encode_refusal(Reason.UNSUPPORTED_PROTOCOL_VERSION) == b"\x20\2\0\1"
+    assert MQTT.encode_suback(258, [0, 1, 2, Reason.QUOTA_EXCEEDED]) == b"\x90\6\1\2\0\1\2\x80"
+    assert MQTT.encode_unsuback(258, [Reason.SUCCESS]) == b"\xb0\2\1\2"
+    assert MQTT.encode_farewell(Reason.SERVER_BUSY) == b""
 
 
 def test_the_number_of_filters_in_one_packet_is_limited():
     three = text(b"a") + b"\0"
-    assert len(packets.decode_subscribe(b"\0\7" + three * 3, 3)[1]) == 3
+    assert len(MQTT.decode_subscribe(b"\0\7" + three * 3, 3).asked) == 3
     with pytest.raises(MalformedPacketError, match="more than 3 topic filters"):
-        packets.decode_subscribe(b"\0\7" + three * 4, 3)
+        MQTT.decode_subscribe(b"\0\7" + three * 4, 3)
     with pytest.raises(MalformedPacketError, match="more than 3 topic filters"):
-        packets.decode_unsubscribe(b"\0\7" + text(b"a") * 4, 3)
+        MQTT.decode_unsubscribe(b"\0\7" + text(b"a") * 4, 3)

@@ -1,10 +1,21 @@
-"""What may be a topic name, a topic filter or a string (MQTT 3.1.1 sections 1.5.3 and 4.7)."""
+"""What may be a topic name, a topic filter or a string (MQTT sections 1.5.3, 4.7 and 4.8)."""
 
-from gateway.broker.settings import TOPIC_BYTES_MAX, TOPIC_LEVELS_MAX
+from typing import Final
+
+from gateway.broker.codec.reasons import Reason
+
+TOPIC_BYTES_MAX = 256  # the longest of ours is 90; foreign devices stay far below
+TOPIC_LEVELS_MAX = 16  # bounds the work of one match
+
+SHARED_PREFIX: Final = "$share/"
 
 
 class MalformedPacketError(Exception):
-    """A packet that MQTT 3.1.1 forbids; its connection is closed and no other is touched."""
+    """A packet that MQTT forbids; its connection is closed and no other is touched."""
+
+    def __init__(self, text: str, reason: Reason = Reason.MALFORMED_PACKET) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 def decode_text(raw: bytes) -> str:
@@ -38,7 +49,22 @@ def decode_topic_filter(raw: bytes) -> str:
         raise MalformedPacketError("a topic filter is empty or holds # before its last level")
     if any(len(level) > 1 and ("+" in level or "#" in level) for level in levels):
         raise MalformedPacketError("a wildcard shares its level with other characters")
+    if topic_filter.startswith(SHARED_PREFIX):
+        share = levels[1]
+        if not share or "+" in share or "#" in share or not "".join(levels[2:3]):
+            raise MalformedPacketError(
+                "a shared subscription without name or filter [MQTT-4.8.2-1, 4.8.2-2]",
+                Reason.PROTOCOL_ERROR,
+            )
     return topic_filter
+
+
+def split_shared(topic_filter: str) -> tuple[str, str]:
+    """Return the share's name, "" for a subscription that is not shared, and what it matches."""
+    if not topic_filter.startswith(SHARED_PREFIX):
+        return "", topic_filter
+    _, share, shared_filter = topic_filter.split("/", 2)
+    return share, shared_filter
 
 
 def is_within_limits(topic: str) -> bool:

@@ -1,0 +1,221 @@
+"""Readings of one connection at the sink: counted, and acknowledged when they are on disk.
+
+Rule 1: a refused reading is acknowledged too: MQTT 3.1.1 has no other answer, MQTT 5 tells why. A
+poison message must not be sent again for ever.
+Rule 2: where the store failed nothing is acknowledged: the connection is closed, and the device
+sends the message again.
+"""
+
+from functools import partial
+from typing import Protocol
+
+from gateway.broker.answers import Answer, AnswerQueue
+from gateway.broker.codec.reasons import Reason
+from gateway.broker.codec.version import Version
+from gateway.broker.codec.wire import PUBACK, PUBREC
+from gateway.broker.core import BrokerCore
+from gateway.broker.session.driver import Outlet, Session
+from gateway.errors import Rejected, RejectReason
+
+_STORE_FAILURES = (RejectReason.STORE_FAILED, RejectReason.OVERLOADED)
+_REASONS = {
+    RejectReason.MALFORMED: Reason.PAYLOAD_FORMAT_INVALID,
+    RejectReason.NO_QUANTITIES: Reason.PAYLOAD_FORMAT_INVALID,
+    RejectReason.TOO_LARGE: Reason.QUOTA_EXCEEDED,
+    RejectReason.UNKNOWN_DEVICE: Reason.NOT_AUTHORIZED,
+    RejectReason.UNKNOWN_TOPIC: Reason.TOPIC_NAME_INVALID,
+}
+
+
+class HandoverLink(Outlet, Protocol):
+    """What the handover asks of its link, beside what a session does."""
+
+    def send(self, data: bytes) -> None:
+        """Send to the peer."""
+        ...
+
+    def caught_up(self) -> None:
+        """Go on reading, after `Handover.is_behind` told to stop."""
+        ...
+
+
+class Handover:
+    """The `TelemetrySource` of one connection, and the order of all its acknowledgements."""
+
+    def __init__(
+        self, core: BrokerCore, link: HandoverLink, session: Session, version: Version
+    ) -> None:
+        self.answers = AnswerQueue(link.send, self._refuse_plain)
+        self._core = core
+        self._link = link
+        self._session = session
+        self._version = version
+        self._accept = core.sink.accept
+        self._device = session.principal.name
+        self._messages_max = core.limits.pending_messages_max
+        self._bytes_max = core.limits.pending_bytes_max
+        # Of each reading that is not settled, the oldest first.
+        self._sizes: list[int] = []
+        self._topics: list[str] = []
+        self._bytes = 0
+        self._was_behind = False
+
+    def is_behind(self) -> bool:
+        """Tell whether the connection must wait; if so, `caught_up` follows."""
+        if (
+            len(self._sizes) < self._messages_max
+            and self._bytes < self._bytes_max
+            and len(self.answers) < self._messages_max
+        ):
+            return False
+        self._was_behind = True
+        return True
+
+    def take(self, topic: str, payload: bytes, packet: bytes) -> None:
+        """Give the sink a reading; `packet` leaves once it is settled, b"" for QoS 0."""
+        self.answers.expect_plain(packet)
+        self._hand_over(topic, payload)
+
+    def take_kept(self, topic: str, payload: bytes, packet_id: int) -> None:
+        """Give the sink a reading of QoS 1 that kept sessions get too, or that is retained."""
+        self.answers.expect(_KeptReading(self, packet_id))
+        self._hand_over(topic, payload)
+
+    def take_once(self, topic: str, payload: bytes, packet_id: int) -> None:
+        """Give the sink a reading of QoS 2."""
+        self.answers.expect(_OnceReading(self, packet_id))
+        self._hand_over(topic, payload)
+
+    def settled(self, count: int) -> None:
+        """The sink has the oldest `count` readings."""
+        self._release(count)
+        self.answers.settle(count)
+        self._catch_up()
+
+    def refused(self, refusal: Rejected) -> None:
+        """The sink does not take the oldest reading."""
+        topic = self._topics[0]
+        self._release(1)
+        self._core.tally.rejected += 1
+        self._core.reporter.rejected(self._session.principal, topic, refusal)
+        self.answers.refuse(refusal)
+        self._catch_up()
+
+    def after_commit(self, answer: Answer) -> None:
+        """Let an answer go in its turn once all that is recorded is on disk."""
+        self._core.recorder.after_commit(partial(self._on_committed, answer))
+
+    def complete_once(self, packet_id: int, answer: Answer) -> None:
+        """Acknowledge a QoS 2 message, on the connection that its client has by then."""
+        self._session.passed_on(packet_id)
+        self._core.recorder.after_commit(partial(self._on_complete, packet_id, answer))
+
+    def refuse_once(self, packet_id: int, refusal: Rejected, answer: Answer) -> None:
+        """Answer a QoS 2 reading that is not stored."""
+        if refusal.reason in _STORE_FAILURES:
+            self._session.give_back(packet_id)
+            self.fail(refusal)
+        elif self._version.has_reasons:  # a failure ends the exchange (MQTT 5 section 4.3.3)
+            self._session.give_back(packet_id)
+            answer.packet = self.encode_refusal(PUBREC, packet_id, refusal)
+            self.answers.fulfil(answer)
+        else:
+            self.complete_once(packet_id, answer)
+
+    def refuse_kept(self, packet_id: int, refusal: Rejected, answer: Answer) -> None:
+        """Answer a QoS 1 reading that is not stored."""
+        if refusal.reason in _STORE_FAILURES:
+            self.fail(refusal)
+        else:
+            answer.packet = self.encode_refusal(PUBACK, packet_id, refusal)
+            self.after_commit(answer)
+
+    def encode_refusal(self, kind: int, packet_id: int, refusal: Rejected) -> bytes:
+        """Encode the answer to a reading that is not stored."""
+        reason = _REASONS.get(refusal.reason, Reason.UNSPECIFIED_ERROR)
+        return self._version.encode_ack(kind, packet_id, reason, refusal.detail)
+
+    def encode_success(self, kind: int, packet_id: int) -> bytes:
+        """Encode an acknowledgement."""
+        return self._version.encode_ack(kind, packet_id, Reason.SUCCESS)
+
+    def fail(self, refusal: Rejected) -> None:
+        """Close the connection, so that what is not acknowledged is sent again."""
+        self._link.close(f"a reading was not stored ({refusal.detail})", Reason.SERVER_BUSY)
+
+    def _hand_over(self, topic: str, payload: bytes) -> None:
+        size = len(payload)
+        self._sizes.append(size)
+        self._topics.append(topic)
+        self._bytes += size
+        self._accept(self, self._device, topic, payload)
+
+    def _release(self, count: int) -> None:
+        self._bytes -= sum(self._sizes[:count])
+        del self._sizes[:count]
+        del self._topics[:count]
+
+    def _catch_up(self) -> None:
+        # At half of what may be pending, so that reading does not stop and go for every message.
+        if (
+            self._was_behind
+            and len(self._sizes) <= self._messages_max // 2
+            and self._bytes <= self._bytes_max // 2
+            and len(self.answers) <= self._messages_max // 2
+        ):
+            self._was_behind = False
+            self._link.caught_up()
+
+    def _refuse_plain(self, packet: bytes, refusal: Rejected) -> bytes:
+        if refusal.reason in _STORE_FAILURES:
+            self.fail(refusal)
+            return b""
+        return self.encode_refusal(PUBACK, int.from_bytes(packet[2:4], "big"), refusal)
+
+    def _on_committed(self, answer: Answer, failure: str | None) -> None:
+        if failure is None:
+            self.answers.fulfil(answer)
+            self._catch_up()
+        else:
+            self._link.close(failure, Reason.SERVER_BUSY)
+
+    def _on_complete(self, packet_id: int, answer: Answer, failure: str | None) -> None:
+        outlet = self._session.outlet
+        if failure is None and outlet is not None and outlet is not self._link:
+            # The client came back meanwhile: the old connection's queue leads nowhere.
+            outlet.send_receipt(packet_id)
+        self._on_committed(answer, failure)
+
+
+class _KeptReading(Answer):
+    """A reading of QoS 1 that must be in the store and in the journal."""
+
+    __slots__ = ("_handover", "_packet_id")
+
+    def __init__(self, handover: Handover, packet_id: int) -> None:
+        super().__init__(handover.encode_success(PUBACK, packet_id), is_unsettled=True)
+        self._handover = handover
+        self._packet_id = packet_id
+
+    def on_settled(self) -> None:
+        self._handover.after_commit(self)
+
+    def on_refused(self, refusal: Rejected) -> None:
+        self._handover.refuse_kept(self._packet_id, refusal, self)
+
+
+class _OnceReading(Answer):
+    """A reading of QoS 2."""
+
+    __slots__ = ("_handover", "_packet_id")
+
+    def __init__(self, handover: Handover, packet_id: int) -> None:
+        super().__init__(handover.encode_success(PUBREC, packet_id), is_unsettled=True)
+        self._handover = handover
+        self._packet_id = packet_id
+
+    def on_settled(self) -> None:
+        self._handover.complete_once(self._packet_id, self)
+
+    def on_refused(self, refusal: Rejected) -> None:
+        self._handover.refuse_once(self._packet_id, refusal, self)

@@ -1,0 +1,325 @@
+"""Moves a session: hands inputs to its machine and performs the effects, in order.
+
+Rule: nothing is awaited; what must wait for the disk is done in the journal's call back, if the
+connection that it was meant for is still there.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol, assert_never
+
+from gateway.broker.changes import (
+    Delivery,
+    SessionEnded,
+    SessionKept,
+    SessionKey,
+    SessionLeft,
+    StoredSession,
+)
+from gateway.broker.codec.reasons import Reason
+from gateway.broker.message import Message, Subscription
+from gateway.broker.outbound import OutboundBudget
+from gateway.broker.recorder import Recorder
+from gateway.broker.session import inputs
+from gateway.broker.session.effects import (
+    AwaitCommit,
+    Drop,
+    Effect,
+    PassOn,
+    Record,
+    Refuse,
+    SendComplete,
+    SendPublish,
+    SendReceipt,
+    SendRelease,
+)
+from gateway.broker.session.machine import apply
+from gateway.broker.session.state import SessionLimits, SessionState, get_size
+from gateway.broker.trie import Grant
+from gateway.clock import Clock
+from gateway.model.principal import Principal
+
+
+class Outlet(Protocol):
+    """The connection of a session, as the session sees it."""
+
+    def room(self) -> int:
+        """Return how many bytes the peer takes now; when there is none, `pump` follows."""
+        ...
+
+    def send_publish(self, delivery: Delivery, now_ms: int, *, is_dup: bool) -> bool:
+        """Send a message; False when the client takes none as long."""
+        ...
+
+    def send_receipt(self, packet_id: int) -> None:
+        """Send PUBREC in its turn."""
+        ...
+
+    def send_release(self, packet_id: int, *, is_known: bool) -> None:
+        """Send PUBREL."""
+        ...
+
+    def send_complete(self, packet_id: int, *, is_known: bool) -> None:
+        """Send PUBCOMP in its turn, once all that was recorded is on disk."""
+        ...
+
+    def close(self, text: str, reason: Reason) -> None:
+        """Detach the session and close the connection, at once."""
+        ...
+
+
+class Session:
+    """A session with its connection; `outlet` is None while nobody is connected."""
+
+    __slots__ = (
+        "_budget",
+        "_clock",
+        "_recorder",
+        "expiry_s",
+        "outlet",
+        "principal",
+        "state",
+    )
+
+    def __init__(
+        self,
+        key: SessionKey,
+        principal: Principal,
+        limits: SessionLimits,
+        shared: tuple[OutboundBudget, Recorder, Clock],
+    ) -> None:
+        self._budget, self._recorder, self._clock = shared
+        self.principal = principal
+        self.expiry_s = 0
+        self.outlet: Outlet | None = None
+        self.state = SessionState(key, limits)
+
+    @property
+    def key(self) -> SessionKey:
+        """What names the session: nobody reaches a session of another principal."""
+        return self.state.key
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a client is there."""
+        return self.outlet is not None
+
+    @property
+    def queued(self) -> int:
+        """How many messages wait to be sent."""
+        return len(self.state.queue)
+
+    @property
+    def held(self) -> int:
+        """How many messages are queued or not acknowledged."""
+        return len(self.state.queue) + len(self.state.inflight)
+
+    @property
+    def held_bytes(self) -> int:
+        """What those messages take of the budget."""
+        return self.state.held_bytes
+
+    def deliver(self, message: Message, grant: Grant) -> bool:
+        """Send a message now, or queue it; False when a limit made it drop the message."""
+        is_retained = message.is_retained and grant.is_retain_as_published
+        return self._deliver(message, grant, is_retained=is_retained, is_replay=False)
+
+    def replay(self, message: Message, grant: Grant) -> bool:
+        """Send what was retained before the subscription [MQTT-3.3.1-8]."""
+        return self._deliver(message, grant, is_retained=True, is_replay=True)
+
+    def pump(self) -> None:
+        """Send what waits, now that the peer takes more."""
+        if self.state.queue:
+            self._apply(inputs.Writable(self._room(), self._clock.now_ms()))
+
+    def attach(self, outlet: Outlet, window: int, expiry_s: int) -> None:
+        """Give the session a connection; `resume` sends what waits, after CONNACK."""
+        self.outlet = outlet
+        self.state.window = window
+        self.set_expiry(expiry_s)
+
+    def set_expiry(self, expiry_s: int) -> None:
+        """Note how long the session outlives its connection; one that does not is not kept."""
+        state, was_kept = self.state, self.state.is_kept
+        self.expiry_s = expiry_s
+        state.queues_offline = expiry_s > 0
+        state.is_kept = self._recorder.is_durable and expiry_s > 0
+        if state.is_kept:
+            self._recorder.record(SessionKept(state.key, self.principal, expiry_s))
+        elif was_kept:
+            self._recorder.record(SessionEnded(state.key))
+
+    def resume(self) -> None:
+        """Send what was in flight again and then what waits, once all that is on disk."""
+        if self.state.is_kept:
+            numbers = self.outlet, self.state.last_number
+            self._recorder.after_commit(partial(self._resume, *numbers))
+        else:
+            self._resume(self.outlet, self.state.last_number, None)
+
+    def detach(self) -> None:
+        """Take the connection away; the session waits or is ended by its owner."""
+        self.outlet = None
+        self._apply(inputs.Detached())
+        state = self.state
+        if state.is_kept:
+            left = SessionLeft(state.key, self._clock.now_ms(), self.expiry_s, state.sent_number)
+            self._recorder.record(left)
+
+    def end(self) -> None:
+        """Drop everything, and take nothing any more."""
+        if self.state.is_kept:
+            self._recorder.record(SessionEnded(self.key))
+        self._apply(inputs.Ended())
+
+    def restore(self, stored: StoredSession) -> None:
+        """Become what was on disk. A delivery that may have been sent will be marked DUP."""
+        state = self.state
+        self.expiry_s = stored.expiry_s
+        state.is_kept = state.queues_offline = True
+        state.subscriptions.update(stored.subscriptions)
+        state.received.update(dict.fromkeys(stored.received_packet_ids, True))
+        for delivery in stored.deliveries:
+            state.packet_ids.add(delivery.packet_id)
+            state.last_number = delivery.number
+            state.last_packet_id = delivery.packet_id
+            if delivery.number in stored.received_numbers:
+                state.released[delivery.packet_id] = delivery.number
+            else:
+                state.queue.append(delivery)
+        was_connected = stored.left_at_ms is None
+        state.last_number = max(state.last_number, stored.sent_number)
+        state.sent_number = state.last_number if was_connected else stored.sent_number
+        state.held_bytes = sum(get_size(delivery.message) for delivery in state.queue)
+        self._budget.hold(state.held_bytes)
+
+    def acknowledge(self, packet_id: int) -> None:
+        """Take PUBACK."""
+        self._apply(inputs.Acknowledged(packet_id, self._room(), self._clock.now_ms()))
+
+    def receive(self, packet_id: int, *, is_refused: bool) -> None:
+        """Take PUBREC."""
+        event = inputs.Received(packet_id, is_refused, self._room(), self._clock.now_ms())
+        self._apply(event)
+
+    def complete(self, packet_id: int) -> None:
+        """Take PUBCOMP."""
+        self._apply(inputs.Completed(packet_id, self._room(), self._clock.now_ms()))
+
+    def release(self, packet_id: int) -> None:
+        """Take PUBREL."""
+        self._apply(inputs.Released(packet_id))
+
+    def arrive(self, packet_id: int) -> bool:
+        """Take a QoS 2 PUBLISH; tell whether it is new and must be passed on."""
+        return self._apply(inputs.Arrived(packet_id))
+
+    def passed_on(self, packet_id: int) -> None:
+        """Note that a QoS 2 message was stored or routed."""
+        self._apply(inputs.PassedOn(packet_id))
+
+    def give_back(self, packet_id: int) -> None:
+        """Note that a QoS 2 message was not taken."""
+        self._apply(inputs.GivenBack(packet_id))
+
+    def subscribe(self, topic_filter: str, subscription: Subscription) -> None:
+        """Note a subscription."""
+        self._apply(inputs.Subscribed(topic_filter, subscription))
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Forget a subscription."""
+        self._apply(inputs.Unsubscribed(topic_filter))
+
+    def keep_only(self, principal: Principal, may_receive: Callable[[str], bool]) -> None:
+        """Continue under `principal` as it is now; messages it may not receive are dropped."""
+        self.principal = principal
+        self._apply(inputs.Narrowed(may_receive))
+
+    def _deliver(
+        self, message: Message, grant: Grant, *, is_retained: bool, is_replay: bool
+    ) -> bool:
+        qos = min(message.qos, grant.qos)
+        has_budget = self._budget.has_room(len(message.payload))
+        event = inputs.Deliver(
+            message,
+            qos,
+            is_retained,
+            grant.identifiers,
+            is_replay,
+            has_budget,
+            self._room(),
+            self._clock.now_ms(),
+        )
+        return self._apply(event)
+
+    def _resume(self, outlet: Outlet | None, number: int, failure: str | None) -> None:
+        if outlet is None or self.outlet is not outlet:
+            return
+        if failure is not None:
+            outlet.close(failure, Reason.SERVER_UNAVAILABLE)
+            return
+        window, now_ms = self.state.window, self._clock.now_ms()
+        self._apply(inputs.Attached(window, number, outlet.room(), now_ms))
+
+    def _room(self) -> int:
+        return self.outlet.room() if self.outlet is not None else 0
+
+    def _apply(self, event: inputs.Input) -> bool:
+        """Perform what follows; for a message that comes or goes, tell whether it does so."""
+        held_bytes = self.state.held_bytes
+        effects = apply(self.state, event)
+        if self.state.held_bytes != held_bytes:
+            self._budget.hold(self.state.held_bytes - held_bytes)
+        is_passed = isinstance(event, inputs.Deliver)
+        for effect in effects:
+            if isinstance(effect, SendPublish):
+                self._send(effect)
+            elif isinstance(effect, Drop):
+                is_passed = False
+            elif isinstance(effect, PassOn):
+                is_passed = True
+            else:
+                self._perform(effect)
+        return is_passed
+
+    def _send(self, effect: SendPublish) -> None:
+        outlet, delivery = self.outlet, effect.delivery
+        if outlet is None:
+            return
+        now_ms = self._clock.now_ms()
+        if not outlet.send_publish(delivery, now_ms, is_dup=effect.is_dup) and delivery.qos:
+            self._apply(inputs.Unsendable(delivery.packet_id, outlet.room(), now_ms))
+
+    def _perform(self, effect: Effect) -> None:
+        outlet = self.outlet
+        match effect:
+            case Record():
+                self._recorder.record(effect.change)
+            case AwaitCommit():
+                self._recorder.after_commit(partial(self._committed, outlet, effect))
+            case SendRelease() if outlet is not None:
+                outlet.send_release(effect.packet_id, is_known=effect.is_known)
+            case SendReceipt() if outlet is not None:
+                outlet.send_receipt(effect.packet_id)
+            case SendComplete() if outlet is not None:
+                outlet.send_complete(effect.packet_id, is_known=effect.is_known)
+            case Refuse() if outlet is not None:
+                outlet.close(effect.text, Reason.RECEIVE_MAXIMUM_EXCEEDED)
+            case SendRelease() | SendReceipt() | SendComplete() | Refuse():
+                pass  # the connection is gone
+            case SendPublish() | PassOn() | Drop():
+                pass  # done by `_apply`
+            case _:
+                assert_never(effect)
+
+    def _committed(self, outlet: Outlet | None, effect: AwaitCommit, failure: str | None) -> None:
+        if outlet is None or self.outlet is not outlet:
+            return  # what was meant for that connection goes out again on the next
+        if failure is not None:
+            outlet.close(failure, Reason.SERVER_UNAVAILABLE)
+            return
+        if effect.release is not None:
+            self._perform(effect.release)
+        if effect.number:
+            self._apply(inputs.Committed(effect.number, outlet.room(), self._clock.now_ms()))
