@@ -8,6 +8,7 @@ away, the round ends with one log line and the next one goes on from what is on 
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.sessions import SessionRecorder
@@ -48,10 +49,27 @@ class _Failure:
     retry_ns: int
 
 
+class RoundGate(Protocol):
+    """Decides whether this gateway may anchor now; `problem` is why not, or empty."""
+
+    @property
+    def problem(self) -> str:
+        """One line for people."""
+        ...
+
+    async def is_open(self) -> bool:
+        """Tell whether to go on; raises `MessagingError` or `AgentError` when that is unknown."""
+        ...
+
+    def failed(self, purpose: str, reason: str) -> None:
+        """Hear that a transaction of the gateway's failed."""
+        ...
+
+
 class AnchoringService:
     """Anchors every device's readings and feeds the sessions that they are bound to."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it works with
         self,
         store: ReadingsStore,
         author: TransactionAuthor,
@@ -60,7 +78,9 @@ class AnchoringService:
         *,
         policy: BatchPolicy,
         clock: Clock,
+        gate: RoundGate | None = None,
     ) -> None:
+        self._gate = gate
         self._store = store
         self._author = author
         self._ledger = ledger
@@ -87,6 +107,8 @@ class AnchoringService:
 
     def _find_problem(self) -> str:
         failed = next(iter(self._failures.values()), None)
+        if self._gate is not None and self._gate.problem:
+            return self._gate.problem
         return self._author.refusal or (failed.reason if failed is not None else "")
 
     def _report(self, problem: str) -> None:
@@ -119,6 +141,8 @@ class AnchoringService:
                 # left is asked for again in the next round.
                 await self._author.synchronise()
                 break
+        if self._gate is not None and not await self._gate.is_open():
+            return
         await self._anchor_what_is_due()
         await self._recorder.round(PENDING_MAX)
 
@@ -157,6 +181,8 @@ class AnchoringService:
         logger.error("%s %s failed: %s", entry.purpose, name, reply.reason)
         self._registered.clear()
         self._note_failure(entry, reply.reason)
+        if self._gate is not None:
+            self._gate.failed(entry.purpose, reply.reason)
         if entry.purpose == PURPOSE_ANCHOR:
             await self._store.mark_batch_failed(entry.transaction_id, reply.height)
         else:

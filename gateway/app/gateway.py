@@ -14,6 +14,7 @@ from gateway.app.anchoring import AnchoringService
 from gateway.app.bridge import BridgeRequests
 from gateway.app.credentials import CredentialFile, service_principal
 from gateway.app.devices import DeviceSet
+from gateway.app.identity_keeper import IdentityKeeper
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.listeners import build_endpoints, needs_certificates, open_certificates
 from gateway.app.publishing import ReadingPublisher
@@ -114,7 +115,13 @@ class _Gateway:
         self._recorder = SessionRecorder(store, author, self._ledger, clock)
         policy = BatchPolicy(settings.anchoring.readings_max, settings.anchoring.age_max_ms)
         self._anchoring = AnchoringService(
-            store, author, self._ledger, self._recorder, policy=policy, clock=clock
+            store,
+            author,
+            self._ledger,
+            self._recorder,
+            policy=policy,
+            clock=clock,
+            gate=IdentityKeeper(store, author, self._ledger, agent, keys, SystemClock()),
         )
         self._clock = clock
         self._beat_s = 0.0

@@ -9,6 +9,8 @@ one signed takes a nonce that is left free, so that those behind it can go on.
 
 import asyncio
 
+import msgspec
+
 from gateway.app.ledger_link import LedgerLink
 from gateway.errors import MessagingError, StoreError
 from gateway.model.ledger_api import AccountReply, StatusReply, SubmitReply, TransactionReply
@@ -20,7 +22,7 @@ from ledger.codec import canonical
 from ledger.codec.canonical import Decoder
 from ledger.crypto import domains
 from ledger.errors import CodecError
-from ledger.params import EXPIRY_HEIGHTS_MAX, SIGNATURE_BYTES
+from ledger.params import EXPIRY_HEIGHTS_MAX, SIGNATURE_BYTES, TRANSACTION_FEE_PER_BYTE
 from ledger.state.fees import compute_fee_min, compute_gas_price, get_gas_limit
 from ledger.types.transaction import (
     Body,
@@ -47,8 +49,16 @@ def build_payload(
 ) -> bytes:
     """Return the canonical payload of a transaction that pays for itself."""
     draft = Transaction(chain_id, sender, nonce, sender, 0, expiry_height, body)
-    fee = offer_fee(draft)
-    return canonical.encode(Transaction(chain_id, sender, nonce, sender, fee, expiry_height, body))
+    return canonical.encode(msgspec.structs.replace(draft, fee=offer_fee(draft)))
+
+
+def build_payload_paid_by(  # noqa: PLR0917 - the fields of a transaction
+    payer: bytes, chain_id: bytes, sender: bytes, nonce: int, expiry_height: int, body: Body
+) -> bytes:
+    """Return the canonical payload of a transaction whose fee another account pays and signs for."""
+    draft = Transaction(chain_id, sender, nonce, payer, 0, expiry_height, body)
+    fee = offer_fee(draft) + SIGNATURE_BYTES * TRANSACTION_FEE_PER_BYTE
+    return canonical.encode(msgspec.structs.replace(draft, fee=fee))
 
 
 def wrap(payload: bytes, signature: bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 import msgspec
 
 from edge_contracts.values import decode_value, encode_value
-from gateway.app.anchoring import AnchoringService
+from gateway.app.anchoring import AnchoringService, RoundGate
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.registry import SessionBinding
 from gateway.app.sessions import SessionRecorder
@@ -43,6 +43,7 @@ from ledger.ports import (
     ExecutionStatus,
     HostRefusedError,
 )
+from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import genesis_chain_id
 from ledger.types.outcome import Outcome, OutcomeStatus
 from ledger.types.transaction import (
@@ -167,10 +168,16 @@ class GatewayLab:
     """
 
     def __init__(
-        self, folder: Path, *, count_max: int = 100, age_max_ms: int = 0, timeout_s: float = 2.0
+        self,
+        folder: Path,
+        *,
+        count_max: int = 100,
+        age_max_ms: int = 0,
+        timeout_s: float = 2.0,
+        genesis: Genesis | None = None,
     ) -> None:
         self.clock = ManualClock()
-        self.chain = Lab(folder)
+        self.chain = Lab(folder, genesis)
         self.agent = MeteringAgent()
         self.contracts = SessionContract()
         self.blocks: list[FinalBlock] = []
@@ -190,6 +197,8 @@ class GatewayLab:
         self._answering: set[asyncio.Task[None]] = set()
         self._working: asyncio.Task[None] | None = None
         self._bindings: list[tuple[str, SessionBinding]] = []
+        self.sender = address_of("metering")
+        self.make_gate: Callable[[TransactionAuthor], RoundGate] | None = None
 
     async def __aenter__(self) -> Self:
         self.broker = make_broker()
@@ -222,12 +231,18 @@ class GatewayLab:
             cast("AgentClient", self.agent),
             self.link,
             genesis_chain_id(self.chain.genesis),
-            address_of("metering"),
+            self.sender,
         )
         self.recorder = SessionRecorder(self.store, author, self.link, SystemClock())
         self.recorder.bind(self._bindings)
         self.service = AnchoringService(
-            self.store, author, self.link, self.recorder, policy=self._policy, clock=self.clock
+            self.store,
+            author,
+            self.link,
+            self.recorder,
+            policy=self._policy,
+            clock=self.clock,
+            gate=None if self.make_gate is None else self.make_gate(author),
         )
         self._working = asyncio.create_task(self.service.run())
 
