@@ -1,4 +1,5 @@
 import errno
+import itertools
 import os
 import resource
 from contextlib import contextmanager
@@ -221,3 +222,34 @@ def test_every_flipped_bit_of_a_slot_is_noticed():
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
         assert decode_slot(bytes(damaged)) is None
+
+
+PLACES = [(0, 1), (0, 2), (1, 1)]
+THREE = [A, B, b"c" * 32]
+
+
+def test_every_pair_of_record_and_request_through_the_disk(path, monkeypatch):
+    """What the pure rule says is what an opened file does, for every record it can hold."""
+    monkeypatch.setattr(os, "fdatasync", lambda _descriptor: None)  # thousands of them
+    records = [
+        SignRecord(epoch, slot, notarized, nullified, finalized)
+        for (epoch, slot), notarized, nullified, finalized in itertools.product(
+            PLACES, [None, *THREE], [False, True], [None, *THREE]
+        )
+    ]
+    requests = [
+        VoteRequest(kind, *place, block_hash)
+        for place, kind in itertools.product(PLACES, VoteKind)
+        for block_hash in ([NO_HASH] if kind is VoteKind.NULLIFY else THREE)
+    ]
+    for record in records:
+        data = encode_slot(StoredRecord(0, record)) + encode_slot(StoredRecord(1, record))
+        for request in requests:
+            path.write_bytes(data)
+            verdict = judge(record, request)
+            with SignGuard(path) as guard:
+                refusal = guard.admit(request)
+            is_refused = isinstance(verdict, GuardRefusal)
+            assert refusal == (verdict if is_refused else None)
+            assert read_guard_file(path).record == (record if is_refused else verdict)
+    assert len(records) * len(requests) == 96 * 21
