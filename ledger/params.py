@@ -3,7 +3,7 @@
 A change to any of these is a change of the chain's rules: nodes that differ in one fork.
 """
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 HASH_BYTES = 32  # SHA-256
 PUBLIC_KEY_BYTES = 32  # Ed25519, RFC 8032
@@ -59,3 +59,19 @@ COIN_NAME_LENGTH_MAX = 64
 COIN_DECIMALS_MAX = 18
 
 LEASE_MS = 15 * 60_000  # an instance that renews every five minutes may miss two of them
+# Delegated proof of stake: what cannot be voted on. What can stands in `ledger.types.parameters`.
+AGENT_CANDIDATES_MAX = 1_024  # bounds the work of an election; four times the ranks that can win
+DRAW_RANK_LAST = 270  # drawn seats come from the ranks behind the elected ones up to here
+VOTE_CHOICES_MAX = 30  # Telos: 30 choices
+VOTE_AGE_WEEKS_MAX = 520  # after ten years a vote weighs less than 1/1024: it counts for nothing
+ONION_LENGTH = 2**20  # reveals in one onion: 12 years of one block in 300 s
+UNBONDING_ENTRIES_MAX = 32  # one for each day of 21, and spare ones
+UNBONDING_MS_MIN = 21 * 86_400_000  # at least the age of evidence and the time of a ballot
+PENALTY_HISTORY_MAX = 8  # penalties that an agent's record keeps for its readers
+JAIL_DOUBLINGS_MAX = 7  # 2**7 hours: five days
+OPEN_PROPOSALS_MAX = 16  # each is counted in an end block
+PROPOSAL_CHANGES_MAX = 16
+PROPOSAL_TITLE_LENGTH_MAX = 120
+WEEK_MS = 7 * 86_400_000
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000

@@ -112,6 +112,14 @@ class VoteSigner(Protocol):
         ...
 
 
+class OnionKeeper(Protocol):
+    """Who can open an agent's onion, one layer at a time: it holds the seed."""
+
+    def reveal(self, commitment: bytes) -> bytes:
+        """Return the 32 bytes whose SHA-256 is `commitment`; raises `SignerError`."""
+        ...
+
+
 class Clock(Protocol):
     """Time as an argument: wall time for what is recorded, monotonic time for what is awaited."""
 

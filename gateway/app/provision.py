@@ -16,11 +16,17 @@ from gateway.smart_agent.messages import Bind, Refused
 from gateway.smart_agent.providers.registry import DEFAULT_URI
 from gateway.smart_agent.provision import create_agent, is_agent_there, open_agent
 from gateway.smart_agent.unlock import find_unlock
-from ledger.params import HEARTBEAT_MS, SLOT_MS, SSP_BASE_UNITS
+from ledger.params import HEARTBEAT_MS, PROTOCOL_VERSION, SLOT_MS, SSP_BASE_UNITS
 from ledger.types.genesis import Allocation, Genesis, GenesisAgent
 from ledger.types.genesis_file import format_genesis, genesis_chain_id
 
 WALLET_GENESIS_AMOUNT = 1_000_000 * SSP_BASE_UNITS  # what the founder of a network starts with
+BOND_GENESIS_AMOUNT = (
+    10_000 * SSP_BASE_UNITS
+)  # the founder's stake as an agent: ten times the least
+REWARD_POOL_GENESIS_AMOUNT = (
+    10_000_000 * SSP_BASE_UNITS
+)  # what agents earn in ten years of 3 s blocks
 METERING_GENESIS_AMOUNT = 10_000 * SSP_BASE_UNITS  # pays the anchors' fees for years
 
 _SETTINGS_TEMPLATE = """\
@@ -123,15 +129,16 @@ def _create_identity(
 
 def _make_genesis(keys: AgentKeys, name: str, clock: Clock, network: NetworkOptions) -> Genesis:
     return Genesis(
-        version=1,
+        version=PROTOCOL_VERSION,
         name=name,
         time_ms=clock.now_ms(),
         slot_ms=network.slot_ms,
         heartbeat_ms=network.heartbeat_ms,
-        agents=(GenesisAgent(keys.node, keys.consensus, keys.metering),),
+        agents=(GenesisAgent(keys.node, keys.consensus, keys.metering, bond=BOND_GENESIS_AMOUNT),),
         allocations=(
             Allocation(keys.wallet, WALLET_GENESIS_AMOUNT),
             Allocation(keys.metering, METERING_GENESIS_AMOUNT),
             *network.allocations,
         ),
+        reward_pool=REWARD_POOL_GENESIS_AMOUNT,
     )

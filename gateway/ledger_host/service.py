@@ -15,7 +15,7 @@ from gateway.messaging.service_login import LEDGER, service_login
 from gateway.model import topics
 from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import Home, Settings, load_settings
-from gateway.smart_agent.client import AgentClient, AgentVoteSigner
+from gateway.smart_agent.client import AgentClient, AgentOnionKeeper, AgentVoteSigner
 from gateway.smart_agent.vote_watch import TipReport
 from gateway.smart_agent.waiting import wait_for_agent
 from ledger.node.node import LedgerNode
@@ -42,6 +42,7 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
             clock,
             AgentVoteSigner(agent),
             query_executor=query_executor,
+            onion=AgentOnionKeeper(agent),
         )
         try:
             await _Service(home, settings, node, agent).run(notifier, stop)

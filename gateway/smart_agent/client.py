@@ -273,6 +273,20 @@ class AgentVoteSigner:
             raise SignerError(str(error)) from None
 
 
+class AgentOnionKeeper:
+    """`ledger.ports.OnionKeeper`: the SmartAgent opens this node's onion, one layer a block."""
+
+    def __init__(self, client: AgentClient) -> None:
+        self._client = client
+
+    def reveal(self, commitment: bytes) -> bytes:
+        """Return the 32 bytes whose SHA-256 is `commitment`; raises `SignerError`."""
+        try:
+            return self._client.reveal_onion(commitment)
+        except AgentError as error:
+            raise SignerError(str(error)) from None
+
+
 def _receive(connection: socket.socket, count: int) -> bytes:
     """Read exactly `count` bytes; raise `ConnectionResetError` at an early end."""
     data = bytearray()

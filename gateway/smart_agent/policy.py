@@ -14,23 +14,42 @@ from ledger.types.identity_bodies import AppealRevocation, NameOwner, RenewLease
 from ledger.types.transaction import (
     Anchor,
     Body,
+    BurnCoin,
     CallContract,
+    CastBallot,
     CreateCoin,
+    Delegate,
     DeployContract,
+    MintCoin,
+    Propose,
+    RecommitOnion,
+    RegisterAgent,
     RegisterDevice,
     RegisterNode,
+    ReportEvidence,
     Transaction,
     Transfer,
     TransferCoin,
+    Undelegate,
+    Unjail,
+    VoteAgents,
+    Withdraw,
 )
 
 _ALLOWED_BODIES: Mapping[Purpose, tuple[type[Body], ...]] = {
-    Purpose.NODE: (RegisterNode, RetireNode, AppealRevocation),
+    Purpose.NODE: (
+        *(RegisterNode, RetireNode, AppealRevocation),
+        *(RegisterAgent, Unjail, RecommitOnion, Delegate, Undelegate, Withdraw),
+    ),
     Purpose.CONSENSUS: (),
-    Purpose.METERING: (RegisterDevice, Anchor, CallContract, RenewLease, NameOwner),
+    Purpose.METERING: (
+        *(RegisterDevice, Anchor, CallContract, RenewLease, NameOwner),
+        ReportEvidence,
+    ),
     Purpose.WALLET: (
         *(Transfer, CreateCoin, TransferCoin, DeployContract, CallContract),
-        *(NameOwner, RetireNode),
+        *(NameOwner, RetireNode, MintCoin, BurnCoin),
+        *(VoteAgents, Delegate, Undelegate, Withdraw, Propose, CastBallot, ReportEvidence),
     ),
 }
 _PAYERS_FOR_NODE = (Purpose.METERING, Purpose.WALLET)

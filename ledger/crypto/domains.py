@@ -19,6 +19,9 @@ POSSESSION_PREFIX = b"ssp/possession/1\0"
 GRANT_PREFIX = b"ssp/grant/1\0"
 GRANT_ID_PREFIX = b"ssp/grant-id/1\0"
 SESSION_TOKEN_PREFIX = b"ssp/session/1\0"
+AGENT_SET_PREFIX = b"ssp/set/1\0"
+BEACON_PREFIX = b"ssp/beacon/1"
+PROPOSAL_ID_PREFIX = b"ssp/proposal/1\0"
 
 
 READING_BATCH_PREFIX = b"ssp/batch/1\0"
@@ -101,6 +104,21 @@ def contract_address(deployer: bytes, nonce: int) -> bytes:
 def coin_id(issuer: bytes, nonce: int) -> bytes:
     """Return the 32-byte id of the coin that `issuer` creates with this nonce."""
     return sha256(COIN_ID_PREFIX + issuer + struct.pack(">Q", nonce))
+
+
+def proposal_id(proposer: bytes, nonce: int) -> bytes:
+    """Return the 32-byte id of the proposal that `proposer` makes with this nonce."""
+    return sha256(PROPOSAL_ID_PREFIX + proposer + struct.pack(">Q", nonce))
+
+
+def agent_set_hash(agent_set: bytes) -> bytes:
+    """Return the 32-byte hash that names an epoch's agents, over their canonical bytes."""
+    return sha256(AGENT_SET_PREFIX + agent_set)
+
+
+def next_beacon(beacon: bytes, reveal: bytes) -> bytes:
+    """Return the beacon after a block whose proposer revealed `reveal` (parameters 2.1)."""
+    return sha256(BEACON_PREFIX + beacon + reveal)
 
 
 def chain_id(genesis: bytes) -> bytes:

@@ -109,6 +109,7 @@ class _Verification:
     def __init__(self, receipt: Receipt, genesis: Genesis) -> None:
         self._receipt = receipt
         self._genesis = genesis
+        self._agents = sorted(genesis.agents, key=lambda agent: agent.node)  # as a set's seats
         self._chain_id = genesis_chain_id(genesis)
 
     def run(self) -> VerifiedReading:
@@ -135,7 +136,7 @@ class _Verification:
             anchor_id=checked.id,
             metering_key=checked.transaction.sender,
             signers=tuple(
-                self._genesis.agents[index].node for index in decode_signers(certificate.signers)
+                self._agents[index].node for index in decode_signers(certificate.signers)
             ),
         )
 
@@ -213,7 +214,7 @@ class _Verification:
             and (certificate.epoch, certificate.slot) == (header.epoch, header.slot)
         )
         _require(is_of_block, Link.CERTIFICATE, "it does not make this block final")
-        agent_keys = [agent.consensus for agent in self._genesis.agents]
+        agent_keys = [agent.consensus for agent in self._agents]
         refusal = verify_certificate(certificate, self._chain_id, agent_keys)
         _require(refusal is None, Link.CERTIFICATE, str(refusal))
         return certificate

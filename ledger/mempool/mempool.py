@@ -112,7 +112,7 @@ class Mempool:
         if replaced is None:
             return None
         old_fee = replaced.checked.transaction.fee
-        needed = -(-old_fee * REPLACEMENT_TENTHS_MIN // 10)
+        needed = max(-(-old_fee * REPLACEMENT_TENTHS_MIN // 10), 1)
         if newcomer.checked.transaction.fee < needed:
             return Rejected(
                 Reason.FEE_TOO_LOW, f"nonce {newcomer.nonce} waits: to replace it offer {needed}"

@@ -4,7 +4,8 @@ Rule 1: a sender's transactions run in nonce order from the state's nonce, witho
 Rule 2: rounds: in each, every sender gives at most one, the highest fee rate first, ties by address;
 so no sender fills a block alone, and the same pool and state give the same list.
 Rule 3: every fee is certain to be payable when its turn comes, whatever the others do: what a payer
-is sure to hold is its balance in the state less all that it may have spent before.
+is sure to hold is its balance in the state less all that it may have spent before. Of free offers a
+block takes no more than the sender's allowance.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from ledger.mempool.waiting import Entry, Waiting
 from ledger.params import BLOCK_GAS_MAX
 from ledger.state.accounts import get_account
-from ledger.state.admission import compute_outlay
-from ledger.state.fees import get_gas_limit
+from ledger.state.admission import compute_outlay, count_free
+from ledger.state.fees import get_gas_limit, is_free_offer
 from ledger.state.overlay import StateReader
 
 
@@ -27,6 +28,7 @@ class Selection:
         self._gas_left = BLOCK_GAS_MAX
         self._sure_funds: dict[bytes, int] = {}
         self._next_nonces: dict[bytes, int] = {}
+        self._free_left: dict[bytes, int] = {}
         self.entries: list[Entry] = []
 
     @property
@@ -39,6 +41,8 @@ class Selection:
         if self.is_full or not self._can_add(entry):
             return False
         transaction = entry.checked.transaction
+        if is_free_offer(transaction):
+            self._free_left[transaction.sender] -= 1
         self._spend(transaction.fee_payer, transaction.fee)
         self._spend(transaction.sender, compute_outlay(transaction))
         self._next_nonces[transaction.sender] = transaction.nonce + 1
@@ -55,11 +59,17 @@ class Selection:
             and get_gas_limit(transaction) <= self._gas_left
             and transaction.nonce == self._get_next_nonce(transaction.sender)
             and transaction.fee <= self._get_sure_funds(transaction.fee_payer)
+            and (not is_free_offer(transaction) or self._get_free_left(transaction.sender) > 0)
         )
 
     def _spend(self, address: bytes, amount: int) -> None:
         """Lower what is sure. Not below nothing: who spent more had an income in this block."""
         self._sure_funds[address] = max(0, self._get_sure_funds(address) - amount)
+
+    def _get_free_left(self, sender: bytes) -> int:
+        if sender not in self._free_left:
+            self._free_left[sender] = count_free(self._view, sender)
+        return self._free_left[sender]
 
     def _get_next_nonce(self, sender: bytes) -> int:
         if sender not in self._next_nonces:

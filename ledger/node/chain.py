@@ -14,12 +14,14 @@ from ledger.codec.merkle import merkle_root
 from ledger.consensus.certificate import NO_SIGNERS
 from ledger.consensus.state import Proposal, Tip
 from ledger.crypto.domains import NO_HASH, header_hash
-from ledger.errors import Reason, Rejected
+from ledger.errors import Reason, Rejected, SignerError
 from ledger.node.evidence import load_certificate
 from ledger.node.views import FinalBlock
 from ledger.params import BLOCK_BYTES_MAX, PROTOCOL_VERSION
-from ledger.ports import ContractExecutor
+from ledger.ports import ContractExecutor, OnionKeeper
+from ledger.state.agents import get_known_agent
 from ledger.state.commitment import StateTree
+from ledger.state.epochs import get_epoch
 from ledger.state.transition import (
     BlockContext,
     BlockResult,
@@ -29,6 +31,7 @@ from ledger.state.transition import (
     select_transactions,
 )
 from ledger.storage.store import ChainStore, NewBlock
+from ledger.types.agent_set import hash_agent_set
 from ledger.types.block import Block, Certificate, Header
 from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import genesis_chain_id
@@ -56,12 +59,18 @@ class Chain:
     """The chain that grows: its store, the commitment to its state, and the rules to extend it."""
 
     def __init__(
-        self, store: ChainStore, tree: StateTree, genesis: Genesis, executor: ContractExecutor
+        self,
+        store: ChainStore,
+        tree: StateTree,
+        genesis: Genesis,
+        executor: ContractExecutor,
+        onion: OnionKeeper | None = None,
     ) -> None:
         self._store = store
         self._tree = tree
         self._genesis = genesis
         self._executor = executor
+        self._onion = onion
         self._executed: _Executed | None = None
         self.chain_id = genesis_chain_id(genesis)
         self.tip = self._load_tip()
@@ -70,10 +79,9 @@ class Chain:
         self, slot: int, time_ms: int, transactions: Sequence[CheckedTransaction]
     ) -> BuiltBlock:
         """Return a block of those of the `transactions` that can be run; see `select_transactions`."""
-        selected = select_transactions(
-            self._store, self._context(time_ms), transactions, self._executor
-        )
-        proposal = self._propose(slot, time_ms, selected.transactions, selected.result)
+        context = self._context(slot, time_ms, self._reveal())
+        selected = select_transactions(self._store, context, transactions, self._executor)
+        proposal = self._propose(context, selected.transactions, selected.result)
         return BuiltBlock(proposal, selected.failed)
 
     def validate(self, proposal: Proposal) -> Rejected | None:
@@ -93,11 +101,11 @@ class Chain:
             if isinstance(transaction, Rejected):
                 return transaction
             checked.append(transaction)
-        context = self._context(header.time_ms)
+        context = self._context(header.slot, header.time_ms, header.reveal)
         result = apply_block(self._store, context, checked, self._executor)
         if isinstance(result, Rejected):
             return result
-        again = self._propose(header.slot, header.time_ms, checked, result)
+        again = self._propose(context, checked, result)
         if again.block != proposal.block:
             return Rejected(
                 Reason.BAD_BLOCK, f"block {header.height} is not what executing it gives"
@@ -157,15 +165,34 @@ class Chain:
         certificate = load_certificate(self._store, stored, agent_keys)
         return _tip_of(stored.header, stored.hash, certificate)
 
-    def _context(self, time_ms: int) -> BlockContext:
+    def _reveal(self) -> bytes:
+        """Return what our block reveals; raise `SignerError` where our onion cannot be opened."""
+        commitment = get_known_agent(self._store, self._genesis.agents[0].node).onion
+        if commitment == NO_HASH:
+            return NO_HASH
+        if self._onion is None:
+            raise SignerError("this node has an onion on the chain and nobody here who opens it")
+        return self._onion.reveal(commitment)
+
+    def _context(self, slot: int, time_ms: int, reveal: bytes) -> BlockContext:
         """Return what the transactions of a block on top of the tip see."""
-        proposer = self._genesis.agents[0].node
-        return BlockContext(self.chain_id, self.tip.height + 1, time_ms, proposer)
+        epoch = get_epoch(self._store)
+        is_root = self.tip.height == epoch.root_height
+        return BlockContext(
+            self.chain_id,
+            self.tip.height + 1,
+            time_ms,
+            proposer=self._genesis.agents[0].node,
+            epoch=epoch.epoch,
+            slot=slot,
+            parent_slot=0 if is_root else self.tip.slot,
+            parent_signers=NO_SIGNERS if is_root else self.tip.signers,
+            reveal=reveal,
+        )
 
     def _propose(
         self,
-        slot: int,
-        time_ms: int,
+        context: BlockContext,
         transactions: Sequence[CheckedTransaction],
         result: BlockResult,
     ) -> Proposal:
@@ -175,20 +202,20 @@ class Chain:
         header = Header(
             version=PROTOCOL_VERSION,
             chain_id=self.chain_id,
-            epoch=0,
-            slot=slot,
-            height=self.tip.height + 1,
-            parent_slot=self.tip.slot,
+            epoch=context.epoch,
+            slot=context.slot,
+            height=context.height,
+            parent_slot=context.parent_slot,
             parent_hash=self.tip.hash,
-            time_ms=time_ms,
-            proposer=self._genesis.agents[0].node,
+            time_ms=context.time_ms,
+            proposer=context.proposer,
             seal=False,
             transactions_root=merkle_root(raws),
             state_root=self._tree.root_after(result.writes),
             outcomes_root=merkle_root(outcomes),
-            reveal=NO_HASH,
-            parent_signers=self.tip.signers,
-            next_set_hash=NO_HASH,
+            reveal=context.reveal,
+            parent_signers=context.parent_signers,
+            next_set_hash=NO_HASH if result.next_set is None else hash_agent_set(result.next_set),
         )
         block = Block(encode(header), raws)
         block_hash = header_hash(block.header)

@@ -26,7 +26,7 @@ from ledger.node.views import (
     Progress,
     TransactionView,
 )
-from ledger.ports import Clock, ContractExecutor, ExecutionResult, VoteSigner
+from ledger.ports import Clock, ContractExecutor, ExecutionResult, OnionKeeper, VoteSigner
 from ledger.state.accounts import get_account
 from ledger.state.identities import (
     StateIdentityFacts,
@@ -74,7 +74,8 @@ class LedgerNode:
         self._failed = FailedTransactions()
         self._clock = clock
         self._mempool = Mempool()
-        self._agent_keys = tuple(agent.consensus for agent in genesis.agents)
+        by_seat = sorted(genesis.agents, key=lambda agent: agent.node)
+        self._agent_keys = tuple(agent.consensus for agent in by_seat)
         rules = Rules(
             chain_id=chain.chain_id,
             epoch=0,
@@ -94,7 +95,7 @@ class LedgerNode:
         )
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - the parts it is opened with
         cls,
         path: Path,
         genesis: Genesis,
@@ -103,10 +104,11 @@ class LedgerNode:
         signer: VoteSigner,
         *,
         query_executor: ContractExecutor | None = None,
+        onion: OnionKeeper | None = None,
     ) -> Self:
         """Open the chain database at `path`, created from `genesis` where there is none.
 
-        With a `query_executor` of their own, queries and block production never wait for each other;
+        `onion` opens this agent's onion, if the chain knows of one. With a `query_executor` of their own, queries and block production never wait for each other;
         the caller closes both executors.
 
         Raises `GenesisError`, `SignerError` where the SmartAgent holds another key than the
@@ -128,7 +130,7 @@ class LedgerNode:
             tree = load_state_tree(store, first_state)
             serial = SerialExecutor(executor)
             asked = serial if query_executor is None else SerialExecutor(query_executor)
-            chain = Chain(store, tree, genesis, serial)
+            chain = Chain(store, tree, genesis, serial, onion)
             reader = ChainReader.open(path)
         except LedgerError:
             store.close()

@@ -2,10 +2,16 @@
 
 from ledger.codec import canonical
 from ledger.errors import Reason, Rejected
-from ledger.params import AMOUNT_MAX
+from ledger.params import AMOUNT_MAX, PUBLIC_KEY_BYTES
 from ledger.state.keys import account_key
 from ledger.state.overlay import Overlay, StateReader
 from ledger.types.records import Account
+
+# Accounts of the ledger itself: nobody has a key for them, so only the rules move what they hold.
+REWARD_POOL = b"ssp/reward-pool".ljust(PUBLIC_KEY_BYTES, b"\0")
+STAKE_ESCROW = b"ssp/stake-escrow".ljust(PUBLIC_KEY_BYTES, b"\0")
+BURNT = b"ssp/burnt".ljust(PUBLIC_KEY_BYTES, b"\0")
+RESERVED_ADDRESSES = frozenset((REWARD_POOL, STAKE_ESCROW, BURNT))
 
 _EMPTY = Account()
 _decoder = canonical.Decoder(Account)
@@ -31,7 +37,7 @@ def increase_balance(state: Overlay, address: bytes, amount: int) -> Rejected | 
     balance = account.balance + amount
     if balance > AMOUNT_MAX:
         return Rejected(Reason.OUT_OF_RANGE, f"the balance would exceed {AMOUNT_MAX} base units")
-    put_account(state, address, Account(balance, account.nonce))
+    put_account(state, address, Account(balance, account.nonce, account.is_voter))
     return None
 
 
@@ -43,10 +49,13 @@ def decrease_balance(state: Overlay, address: bytes, amount: int) -> Rejected | 
             Reason.INSUFFICIENT_FUNDS,
             f"the account holds {account.balance} base units, {amount} are needed",
         )
-    put_account(state, address, Account(account.balance - amount, account.nonce))
+    left = account.balance - amount
+    put_account(state, address, Account(left, account.nonce, account.is_voter))
     return None
 
 
 def move_balance(state: Overlay, sender: bytes, to: bytes, amount: int) -> Rejected | None:
-    """Move base units between two accounts, which may be the same one."""
+    """Move base units between two accounts, which may be the same one; none of them the ledger's."""
+    if to in RESERVED_ADDRESSES:
+        return Rejected(Reason.OUT_OF_RANGE, "that address is the ledger's own: nobody could spend")
     return decrease_balance(state, sender, amount) or increase_balance(state, to, amount)

@@ -15,17 +15,28 @@ from ledger.crypto.ed25519 import verify_strict
 from ledger.errors import CodecError, Reason, Rejected
 from ledger.params import EXPIRY_HEIGHTS_MAX, TRANSACTION_BYTES_MAX
 from ledger.state.accounts import get_account
+from ledger.state.agents import get_parameters
 from ledger.state.context import CheckedTransaction
 from ledger.state.contract_values import is_contract_value
-from ledger.state.fees import compute_fee_required
+from ledger.state.epochs import get_epoch
+from ledger.state.fees import compute_fee_required, is_free_offer
 from ledger.state.overlay import StateReader
+from ledger.state.stake import count_free_left, get_allowance
 from ledger.types.records import Account
 from ledger.types.transaction import (
     CallContract,
+    Delegate,
     DeployContract,
+    Propose,
+    RegisterAgent,
     SignedTransaction,
     Transaction,
     Transfer,
+)
+
+NO_FREE_METERING = Rejected(
+    Reason.FEE_TOO_LOW,
+    "no free metering transaction is left in this epoch: offer a fee or add stake",
 )
 
 _envelopes = canonical.Decoder(SignedTransaction)
@@ -91,7 +102,8 @@ def check_includable(
 ) -> Rejected | None:
     """Tell whether the block at `height` may hold the transaction; None means yes.
 
-    `sender` and `payer` are the accounts as the transaction would find them.
+    `sender` and `payer` are the accounts as the transaction would find them. Whether a free offer
+    finds an allowance is for the caller to see.
     """
     transaction = checked.transaction
     if transaction.nonce != sender.nonce:
@@ -112,6 +124,8 @@ def check_includable(
 
 def _check_fee(checked: CheckedTransaction, payer: Account) -> Rejected | None:
     fee = checked.transaction.fee
+    if is_free_offer(checked.transaction):
+        return None
     required = compute_fee_required(checked)
     if fee < required:
         return Rejected(Reason.FEE_TOO_LOW, f"offers {fee} base units, at least {required} needed")
@@ -123,10 +137,18 @@ def _check_fee(checked: CheckedTransaction, payer: Account) -> Rejected | None:
     return None
 
 
+def count_free(view: StateReader, sender: bytes) -> int:
+    """Return how many transactions an account may still meter for free in this epoch."""
+    unit = get_parameters(view).free_anchor_stake
+    return count_free_left(get_allowance(view, sender), get_epoch(view).epoch, unit)
+
+
 def compute_outlay(transaction: Transaction) -> int:
     """Return the base units that the transaction moves away from its sender, the fee apart."""
     match transaction.body:
-        case Transfer(amount=amount) | CallContract(deposit=amount):
+        case Transfer(amount=amount) | CallContract(deposit=amount) | Delegate(amount=amount):
+            return amount
+        case RegisterAgent(bond=amount) | Propose(deposit=amount):
             return amount
         case _:
             return 0
@@ -144,10 +166,12 @@ def admit_transaction(
     sender = get_account(view, transaction.sender)
     payer = get_account(view, transaction.fee_payer)
     if pending_nonce is not None:
-        sender = Account(sender.balance, pending_nonce)
+        sender = Account(sender.balance, pending_nonce, sender.is_voter)
     refusal = check_includable(checked, sender, payer, height)
     if refusal is not None:
         return refusal
+    if is_free_offer(transaction) and not count_free(view, transaction.sender):
+        return NO_FREE_METERING
     outlay = compute_outlay(transaction)
     pays_own_fee = transaction.fee_payer == transaction.sender
     needed = outlay + transaction.fee if pays_own_fee else outlay

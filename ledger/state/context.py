@@ -4,19 +4,33 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ledger.crypto.domains import NO_HASH
 from ledger.errors import Rejected
+from ledger.params import SIGNER_BITMAP_BYTES
+from ledger.types.agent_set import AgentSet
 from ledger.types.outcome import Event, Outcome
 from ledger.types.transaction import Transaction
+
+NO_SIGNERS = bytes(SIGNER_BITMAP_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
 class BlockContext:
-    """The block in which transactions run; `time_ms` is its Unix time, `proposer` a node id."""
+    """The block in which transactions run; `time_ms` is its Unix time, `proposer` a node id.
+
+    `parent_slot` is 0 where the parent is the root of the epoch. `parent_signers` is the bitmap of
+    the parent's certificate that the proposer held, over the set of the parent's epoch.
+    """
 
     chain_id: bytes
     height: int
     time_ms: int
     proposer: bytes
+    epoch: int = 0
+    slot: int = 1
+    parent_slot: int = 0
+    parent_signers: bytes = NO_SIGNERS
+    reveal: bytes = NO_HASH
 
 
 class CheckedTransaction(msgspec.Struct, frozen=True):
@@ -43,10 +57,14 @@ class Processed:
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """One outcome for each transaction, in order, and all changes of the state (None: removed)."""
+    """One outcome for each transaction, in order, and all changes of the state (None: removed).
+
+    `next_set` is the next epoch's set where this block ends its epoch, else None.
+    """
 
     outcomes: tuple[Outcome, ...]
     writes: dict[bytes, bytes | None]
+    next_set: AgentSet | None = None
 
 
 @dataclass(frozen=True, slots=True)

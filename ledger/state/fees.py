@@ -5,6 +5,8 @@ Rule 2: a body that runs a contract must offer the minimum plus the price of its
 pays the minimum plus the gas it used, rounded up to a base unit; the rest of the offer comes back.
 Rule 3: a deployment pays for the check of its code too, which is work whatever comes of it.
 Rule 4: every other body pays what it offers.
+Rule 5: a metering body may offer nothing: it then uses up one of the free ones that stake gives its
+sender (`ledger.state.stake`), so a metering device needs no coins.
 """
 
 from ledger.params import (
@@ -15,7 +17,14 @@ from ledger.params import (
     TRANSACTION_FEE_PER_BYTE,
 )
 from ledger.state.context import CheckedTransaction
-from ledger.types.transaction import CallContract, DeployContract, Transaction
+from ledger.types.identity_bodies import RenewLease
+from ledger.types.transaction import (
+    Anchor,
+    CallContract,
+    DeployContract,
+    RegisterDevice,
+    Transaction,
+)
 
 
 def compute_fee_min(size: int) -> int:
@@ -52,6 +61,13 @@ def get_gas_limit(transaction: Transaction) -> int:
 def compute_fee_required(checked: CheckedTransaction) -> int:
     """Return the least offer with which a block may hold the transaction."""
     return compute_fee_min(checked.size) + compute_gas_price(get_gas_limit(checked.transaction))
+
+
+def is_free_offer(transaction: Transaction) -> bool:
+    """Tell whether the transaction means to be a free one of its sender."""
+    return transaction.fee == 0 and isinstance(
+        transaction.body, Anchor | RegisterDevice | RenewLease
+    )
 
 
 def compute_fee_payable(checked: CheckedTransaction) -> int:

@@ -92,3 +92,62 @@ def revocation_key(grant_id: bytes) -> bytes:
 def software_key(measurement: bytes) -> bytes:
     """Return the key of a listed `Software`."""
     return b"iS" + measurement
+
+
+PARAMETERS_KEY = b"P"  # ledger.types.parameters.Parameters; this and the next are one record each
+EPOCH_KEY = b"e"  # ledger.types.stake.EpochState
+RUNNING_KEY = b"f"  # ledger.types.stake.Running
+AGENT_INDEX_KEY = b"G"  # ledger.types.stake.AgentIndex
+PENDING_SLASHES_KEY = b"h"  # ledger.types.stake.PendingSlashes
+PROPOSAL_INDEX_KEY = b"O"  # ledger.types.stake.ProposalIndex
+STAKE_TOTAL_KEY = b"Z"  # a canonical integer: all stake that may cast ballots
+
+
+def agent_key(node_id: bytes) -> bytes:
+    """Return the key of an `Agent`."""
+    return b"g" + node_id
+
+
+def tally_key(node_id: bytes) -> bytes:
+    """Return the key of the `Tally` of votes for an agent."""
+    return b"t" + node_id
+
+
+def vote_key(voter: bytes) -> bytes:
+    """Return the key of an account's `VoteRecord`."""
+    return b"w" + voter
+
+
+def delegation_key(delegator: bytes, agent: bytes) -> bytes:
+    """Return the key of a `Delegation`."""
+    return b"l" + delegator + agent
+
+
+def stake_key(address: bytes) -> bytes:
+    """Return the key of an account's stake with all agents, a canonical integer."""
+    return b"z" + address
+
+
+def unbonding_key(address: bytes) -> bytes:
+    """Return the key of an account's `Unbonding`."""
+    return b"u" + address
+
+
+def allowance_key(address: bytes) -> bytes:
+    """Return the key of an account's `Allowance`."""
+    return b"q" + address
+
+
+def past_epoch_key(epoch: int) -> bytes:
+    """Return the key of a `PastEpoch`."""
+    return b"p" + struct.pack(">Q", epoch)
+
+
+def proposal_key(proposal: bytes) -> bytes:
+    """Return the key of a `Proposal`."""
+    return b"o" + proposal
+
+
+def ballot_key(proposal: bytes, voter: bytes) -> bytes:
+    """Return the key of a `Ballot`."""
+    return b"y" + proposal + voter

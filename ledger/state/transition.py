@@ -3,17 +3,25 @@
 Rule 1: a transaction that may not stand in a block makes the whole block invalid.
 Rule 2: one whose body fails pays its fee, uses its nonce and leaves no other effect.
 Rule 3: fees are the proposer's, credited to its node id's account after the last transaction.
-Rule 4: the sum of all SSP balances never changes.
+Rule 4: the sum of all SSP balances never changes: stake, rewards and what is burnt have accounts too.
+Rule 5: a metering transaction may offer no fee when stake gives its sender a free one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ledger.codec import canonical
 from ledger.errors import Reason, Rejected, StorageError
 from ledger.params import BLOCK_GAS_MAX, REASON_LENGTH_MAX
 from ledger.ports import ContractExecutor
 from ledger.state.accounts import get_account, increase_balance, put_account
-from ledger.state.admission import admit_transaction, check_includable, check_transaction
+from ledger.state.admission import (
+    NO_FREE_METERING,
+    admit_transaction,
+    check_includable,
+    check_transaction,
+)
+from ledger.state.agents import get_parameters
+from ledger.state.block_rules import begin_block, finish_block
 from ledger.state.context import (
     BlockContext,
     BlockResult,
@@ -21,13 +29,14 @@ from ledger.state.context import (
     Processed,
     Selected,
 )
-from ledger.state.fees import compute_fee_paid, get_gas_limit, runs_contract
+from ledger.state.fees import compute_fee_paid, get_gas_limit, is_free_offer, runs_contract
 from ledger.state.genesis import genesis_writes
 from ledger.state.keys import ACCOUNT_PREFIX
 from ledger.state.overlay import Overlay, StateReader
 from ledger.state.plain_text import to_one_line
 from ledger.state.processing.dispatch import process_body
 from ledger.state.query import query_contract
+from ledger.state.stake import use_allowance
 from ledger.types.outcome import Outcome, OutcomeStatus
 from ledger.types.records import Account
 
@@ -47,6 +56,7 @@ __all__ = [
 FAILED_IN_BLOCK_MAX = 4  # worker failures that a proposer bears before it runs no more contracts
 
 _accounts = canonical.Decoder(Account)
+_NO_ACCOUNT = Account()
 
 
 def apply_block(
@@ -60,6 +70,9 @@ def apply_block(
     Raises `ExecutorError` when a contract worker failed: then nothing is known about the block.
     """
     state = Overlay(view)
+    refusal = begin_block(state, context)
+    if refusal is not None:
+        return refusal
     outcomes: list[Outcome] = []
     if sum(get_gas_limit(checked.transaction) for checked in transactions) > BLOCK_GAS_MAX:
         return Rejected(Reason.BAD_BLOCK, f"gas limits add up to more than {BLOCK_GAS_MAX}")
@@ -77,8 +90,13 @@ def _finish(
     view: StateReader, state: Overlay, context: BlockContext, outcomes: Sequence[Outcome]
 ) -> BlockResult:
     _pay_proposer(state, context, sum(outcome.fee_paid for outcome in outcomes))
-    assert _compute_supply_change(view, state.writes) == 0, "SSP was made or lost"
-    return BlockResult(outcomes=tuple(outcomes), writes=state.writes)
+    changed = _read_changed_accounts(state.writes)
+    voters = {address: one.balance for address, one in changed.items() if one.is_voter}
+    next_set = finish_block(state, context, voters)
+    if next_set is not None:  # the end of an epoch pays and slashes
+        changed = _read_changed_accounts(state.writes)
+    assert _compute_supply_change(view, changed) == 0, "SSP was made or lost"
+    return BlockResult(outcomes=tuple(outcomes), writes=state.writes, next_set=next_set)
 
 
 def select_transactions(
@@ -94,6 +112,8 @@ def select_transactions(
     Raises `StorageError` alone.
     """
     state = Overlay(view)
+    refusal = begin_block(state, context)
+    assert refusal is None, f"our own block cannot stand where we propose it: {refusal}"
     chosen: list[CheckedTransaction] = []
     outcomes: list[Outcome] = []
     failed: list[tuple[CheckedTransaction, Rejected]] = []
@@ -140,7 +160,7 @@ def _apply_transaction(
 ) -> Outcome | Rejected:
     if checked.transaction.chain_id != context.chain_id:
         return Rejected(Reason.WRONG_CHAIN, "made for another chain")
-    refusal = _charge_offer(state, checked, context.height)
+    refusal = _charge_offer(state, checked, context)
     if refusal is not None:
         return refusal
     effects = state.child()
@@ -155,23 +175,32 @@ def _apply_transaction(
     return _describe(checked, processed, fee_paid)
 
 
-def _charge_offer(state: Overlay, checked: CheckedTransaction, height: int) -> Rejected | None:
+def _charge_offer(
+    state: Overlay, checked: CheckedTransaction, context: BlockContext
+) -> Rejected | None:
     """Take the whole offered fee and use the nonce, if the transaction may stand in the block."""
     transaction = checked.transaction
     sender = get_account(state, transaction.sender)
-    if transaction.fee_payer == transaction.sender:
-        refusal = check_includable(checked, sender, sender, height)
-        if refusal is None:
-            charged = Account(sender.balance - transaction.fee, sender.nonce + 1)
-            put_account(state, transaction.sender, charged)
+    pays_itself = transaction.fee_payer == transaction.sender
+    payer = sender if pays_itself else get_account(state, transaction.fee_payer)
+    refusal = check_includable(checked, sender, payer, context.height)
+    if refusal is None and is_free_offer(transaction):
+        refusal = _use_free_metering(state, transaction.sender, context.epoch)
+    if refusal is not None:
         return refusal
-    payer = get_account(state, transaction.fee_payer)
-    refusal = check_includable(checked, sender, payer, height)
-    if refusal is None:
-        put_account(state, transaction.sender, Account(sender.balance, sender.nonce + 1))
-        charged = Account(payer.balance - transaction.fee, payer.nonce)
+    by_sender = transaction.fee if pays_itself else 0
+    charged = Account(sender.balance - by_sender, sender.nonce + 1, sender.is_voter)
+    put_account(state, transaction.sender, charged)
+    if not pays_itself:
+        charged = Account(payer.balance - transaction.fee, payer.nonce, payer.is_voter)
         put_account(state, transaction.fee_payer, charged)
-    return refusal
+    return None
+
+
+def _use_free_metering(state: Overlay, sender: bytes, epoch: int) -> Rejected | None:
+    if use_allowance(state, sender, epoch, get_parameters(state).free_anchor_stake):
+        return None
+    return NO_FREE_METERING
 
 
 def _describe(checked: CheckedTransaction, processed: Processed, fee_paid: int) -> Outcome:
@@ -187,14 +216,17 @@ def _describe(checked: CheckedTransaction, processed: Processed, fee_paid: int) 
     )
 
 
-def _compute_supply_change(view: StateReader, writes: dict[bytes, bytes | None]) -> int:
-    """Return by how much all changed balances together differ from what they were."""
-    return sum(
-        _balance(value) - _balance(view.get(key))
+def _read_changed_accounts(writes: Mapping[bytes, bytes | None]) -> dict[bytes, Account]:
+    """Return every account that a block wrote, as it now is, by address."""
+    return {
+        key[1:]: _NO_ACCOUNT if value is None else _accounts.decode(value)
         for key, value in writes.items()
         if key.startswith(ACCOUNT_PREFIX)
+    }
+
+
+def _compute_supply_change(view: StateReader, changed: Mapping[bytes, Account]) -> int:
+    """Return by how much all changed balances together differ from what they were."""
+    return sum(
+        account.balance - get_account(view, address).balance for address, account in changed.items()
     )
-
-
-def _balance(account: bytes | None) -> int:
-    return 0 if account is None else _accounts.decode(account).balance

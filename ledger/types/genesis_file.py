@@ -13,7 +13,7 @@ import msgspec
 
 from ledger.codec.canonical import Decoder, encode
 from ledger.codec.text import format_address, parse_address
-from ledger.crypto.domains import chain_id
+from ledger.crypto.domains import NO_HASH, chain_id
 from ledger.crypto.ed25519 import is_public_key
 from ledger.errors import CodecError, GenesisError
 from ledger.params import AMOUNT_MAX, PROTOCOL_VERSION
@@ -29,6 +29,8 @@ class _AgentText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node: str
     consensus: str
     metering: str
+    bond: int = 0
+    onion: str = ""
 
 
 class _AllocationText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +46,9 @@ class _GenesisText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     heartbeat_ms: int
     agents: tuple[object, ...]
     allocations: tuple[object, ...]
+    reward_pool: int
+    epoch_blocks: int
+    epoch_ms: int
     foundation: str | None = None
 
 
@@ -61,6 +66,11 @@ _WHAT_TO_WRITE = {
     "allocations": "write a list of balances, each with address and amount; it may be empty",
     "address": "write an account's address, ssp1...",
     "foundation": "write the address of the foundation's key, ssp1..., or leave it out",
+    "bond": f"write base units, an integer from 0 to {AMOUNT_MAX}",
+    "onion": "write the agent's commitment, 64 hexadecimal digits, or leave it out",
+    "reward_pool": f"write base units, an integer from 0 to {AMOUNT_MAX}",
+    "epoch_blocks": "write how many blocks an epoch has, 1 to 100000",
+    "epoch_ms": "write how long an epoch lasts at most, 1000 to 604800000 milliseconds",
     "amount": f"write base units, an integer from 0 to {AMOUNT_MAX}",
 }
 _SHAPE = "write one JSON object with " + ", ".join(_GenesisText.__struct_fields__)
@@ -72,7 +82,9 @@ def parse_genesis(text: str) -> Genesis:
     """Return the genesis that `text` stands for; raise `GenesisError` with one line otherwise."""
     if len(text) > GENESIS_TEXT_CHARS_MAX:
         raise GenesisError(f"genesis: longer than {GENESIS_TEXT_CHARS_MAX} characters")
-    fields = _convert(_parse_json(text), _GenesisText, "")
+    parsed = _parse_json(text)
+    _check_release(parsed)
+    fields = _convert(parsed, _GenesisText, "")
     genesis = Genesis(
         version=fields.version,
         name=fields.name,
@@ -89,6 +101,9 @@ def parse_genesis(text: str) -> Genesis:
         foundation=(
             None if fields.foundation is None else _parse_address("foundation", fields.foundation)
         ),
+        reward_pool=fields.reward_pool,
+        epoch_blocks=fields.epoch_blocks,
+        epoch_ms=fields.epoch_ms,
     )
     check_genesis(genesis)
     return genesis
@@ -110,6 +125,9 @@ def format_genesis(genesis: Genesis) -> str:
             _AllocationText(format_address(item.address), item.amount)
             for item in genesis.allocations
         ),
+        reward_pool=genesis.reward_pool,
+        epoch_blocks=genesis.epoch_blocks,
+        epoch_ms=genesis.epoch_ms,
         foundation=None if genesis.foundation is None else format_address(genesis.foundation),
     )
     return msgspec.json.format(msgspec.json.encode(fields), indent=2).decode() + "\n"
@@ -136,10 +154,17 @@ def check_genesis(genesis: Genesis) -> None:
         [f"allocations[{index}].address" for index in range(len(genesis.allocations))],
         [allocation.address for allocation in genesis.allocations],
     )
-    if sum(allocation.amount for allocation in genesis.allocations) > AMOUNT_MAX:
+    if compute_supply(genesis) > AMOUNT_MAX:
         raise GenesisError(
-            f"genesis: field allocations: the amounts exceed {AMOUNT_MAX}: lower them"
+            f"genesis: field allocations: with bonds and reward_pool they exceed {AMOUNT_MAX}: lower"
+            " them"
         )
+
+
+def compute_supply(genesis: Genesis) -> int:
+    """Return all SSP of the chain, in base units."""
+    allocated = sum(allocation.amount for allocation in genesis.allocations)
+    return allocated + sum(agent.bond for agent in genesis.agents) + genesis.reward_pool
 
 
 def _parse_json(text: str) -> object:
@@ -151,6 +176,17 @@ def _parse_json(text: str) -> object:
     except (ValueError, RecursionError):
         raise GenesisError("genesis: a number is too long or lists nest too deep") from None
     return parsed
+
+
+def _check_release(parsed: object) -> None:
+    """Tell a chain of another release from a mistake in the file: its fields are others."""
+    version = parsed.get("version") if isinstance(parsed, dict) else None
+    if isinstance(version, int) and version != PROTOCOL_VERSION:
+        raise GenesisError(
+            f"genesis: field version: {version} is of a chain with other rules than this program's"
+            f" ({PROTOCOL_VERSION}): run the release that made it, or begin a new network in a new"
+            " home folder"
+        )
 
 
 def _refuse_repeated_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -209,7 +245,23 @@ def _parse_agent(field: str, value: object) -> GenesisAgent:
         node=_parse_address(f"{field}.node", agent.node),
         consensus=_parse_address(f"{field}.consensus", agent.consensus),
         metering=_parse_address(f"{field}.metering", agent.metering),
+        bond=_parse_bond(f"{field}.bond", agent.bond),
+        onion=_parse_onion(f"{field}.onion", agent.onion),
     )
+
+
+def _parse_bond(field: str, bond: int) -> int:
+    if not 0 <= bond <= AMOUNT_MAX:
+        raise _field_error(field, "out of range")
+    return bond
+
+
+def _parse_onion(field: str, text: str) -> bytes:
+    if not text:
+        return NO_HASH
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise _field_error(field, "not 64 hexadecimal digits")
+    return bytes.fromhex(text)
 
 
 def _format_agent(agent: GenesisAgent) -> _AgentText:
@@ -217,6 +269,8 @@ def _format_agent(agent: GenesisAgent) -> _AgentText:
         node=format_address(agent.node),
         consensus=format_address(agent.consensus),
         metering=format_address(agent.metering),
+        bond=agent.bond,
+        onion="" if agent.onion == NO_HASH else agent.onion.hex(),
     )
 
 
@@ -230,7 +284,7 @@ def _parse_allocation(field: str, value: object) -> Allocation:
 
 def _check_limits(genesis: Genesis) -> None:
     """Hold every value against the limits that the `Genesis` struct declares."""
-    for field in ("time_ms", "slot_ms", "heartbeat_ms"):
+    for field in ("time_ms", "slot_ms", "heartbeat_ms", "reward_pool", "epoch_blocks", "epoch_ms"):
         if not 0 <= getattr(genesis, field) <= _COUNTER_MAX:
             raise _field_error(_NAMES_IN_FILE.get(field, field), "out of range")
     try:

@@ -10,10 +10,14 @@ from ledger.types.primitives import Address, Amount, Counter, Hash
 
 
 class Account(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """An address's SSP in base units and the nonce its next transaction must carry."""
+    """An address's SSP in base units and the nonce its next transaction must carry.
+
+    The balance of a voter counts for the agents it chose (`ledger.types.stake.VoteRecord`).
+    """
 
     balance: Amount = 0
     nonce: Counter = 0
+    is_voter: bool = False
 
 
 class Node(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -47,13 +51,14 @@ class AnchorRecord(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_
 
 
 class Coin(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """An IOT_Coin."""
+    """An IOT_Coin. Its issuer may mint until the supply is `supply_max`."""
 
     issuer: Address
     symbol: str
     name: str
     decimals: Counter
     supply: Amount
+    supply_max: Amount
 
 
 class Contract(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

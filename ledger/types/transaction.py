@@ -18,10 +18,13 @@ from ledger.params import (
     CONTRACT_CALL_GAS_MAX,
     CONTRACT_CODE_BYTES_MAX,
     CONTRACT_MANIFEST_BYTES_MAX,
+    PROPOSAL_CHANGES_MAX,
     TRANSACTION_BYTES_MAX,
 )
+from ledger.types.block import Vote
 from ledger.types.identity_bodies import IdentityBody
 from ledger.types.primitives import Address, Amount, Counter, Hash, Signature
+from ledger.types.stake import BallotChoice, Change, Choices, ProposalTitle
 
 CoinSymbol = Annotated[
     str, Meta(min_length=1, max_length=COIN_SYMBOL_LENGTH_MAX, pattern=r"^[A-Z][A-Z0-9]*\Z")
@@ -80,12 +83,13 @@ class Anchor(_Body, frozen=True, tag=4):
 
 
 class CreateCoin(_Body, frozen=True, tag=5):
-    """Issue an IOT_Coin; its whole supply starts with the sender."""
+    """Issue an IOT_Coin; `supply` starts with the sender, who may mint up to `supply_max` in all."""
 
     symbol: CoinSymbol
     name: Annotated[str, Meta(max_length=COIN_NAME_LENGTH_MAX)]
     decimals: Annotated[int, Meta(ge=0, le=COIN_DECIMALS_MAX)]
     supply: Amount
+    supply_max: Amount
 
 
 class TransferCoin(_Body, frozen=True, tag=6):
@@ -115,6 +119,93 @@ class CallContract(_Body, frozen=True, tag=8):
     gas_limit: GasLimit
 
 
+class RegisterAgent(_Body, frozen=True, tag=10):
+    """Stand for election: the sender is a registered node, `bond` its own stake.
+
+    `onion` commits to what the node will reveal in its blocks (`docs/spec/DPOS.md`).
+    """
+
+    bond: Amount
+    onion: Hash
+
+
+class Delegate(_Body, frozen=True, tag=11):
+    """Lend stake to an agent (or raise one's own bond); `beneficiary` may then meter for free."""
+
+    agent: Address
+    amount: Amount
+    beneficiary: Address
+
+
+class Undelegate(_Body, frozen=True, tag=12):
+    """Take stake back from an agent: it is free after the unbonding time."""
+
+    agent: Address
+    amount: Amount
+
+
+class Withdraw(_Body, frozen=True, tag=13):
+    """Move all of the sender's stake whose unbonding time is over to its balance."""
+
+
+class VoteAgents(_Body, frozen=True, tag=14):
+    """Vote for agents with the balance that the sender holds at any time; none: withdraw the vote."""
+
+    choices: Choices
+
+
+class Unjail(_Body, frozen=True, tag=15):
+    """Stand for election again after the time in jail: the sender is the agent."""
+
+
+class RecommitOnion(_Body, frozen=True, tag=16):
+    """Replace the agent's onion, two epochs from now."""
+
+    onion: Hash
+
+
+class ReportEvidence(_Body, frozen=True, tag=17):
+    """Show two votes by one agent in one slot that contradict each other."""
+
+    agent: Address
+    first: Vote
+    second: Vote
+
+
+class Propose(_Body, frozen=True, tag=18):
+    """Propose changes of parameters, for the first epoch at or after `activation_height`.
+
+    The deposit comes back unless hardly anybody votes.
+    """
+
+    deposit: Amount
+    title: ProposalTitle
+    changes: Annotated[tuple[Change, ...], Meta(min_length=1, max_length=PROPOSAL_CHANGES_MAX)]
+    activation_height: Counter
+
+
+class CastBallot(_Body, frozen=True, tag=19):
+    """Say yes, no or nothing to a proposal, with the stake that the sender has now."""
+
+    proposal: Hash
+    choice: BallotChoice
+
+
+class MintCoin(_Body, frozen=True, tag=20):
+    """Make more of an IOT_Coin: only its issuer, and only up to its `supply_max`."""
+
+    coin: Hash
+    to: Address
+    amount: Amount
+
+
+class BurnCoin(_Body, frozen=True, tag=21):
+    """Destroy units of an IOT_Coin that the sender holds."""
+
+    coin: Hash
+    amount: Amount
+
+
 Body = (
     Transfer
     | RegisterNode
@@ -125,6 +216,18 @@ Body = (
     | DeployContract
     | CallContract
     | IdentityBody
+    | RegisterAgent
+    | Delegate
+    | Undelegate
+    | Withdraw
+    | VoteAgents
+    | Unjail
+    | RecommitOnion
+    | ReportEvidence
+    | Propose
+    | CastBallot
+    | MintCoin
+    | BurnCoin
 )
 
 

@@ -21,6 +21,7 @@ from ledger.consensus.state import Proposal
 from ledger.crypto.domains import VoteKind, transaction_message
 from ledger.errors import Rejected
 from ledger.node.chain import Chain
+from ledger.params import PROTOCOL_VERSION
 from ledger.state.transition import CheckedTransaction, check_transaction, genesis_writes
 from ledger.storage.store import ChainStore
 from ledger.storage.verification import load_state_tree
@@ -38,7 +39,7 @@ def make_crowded_genesis() -> Genesis:
     lab = make_genesis()
     crowd = tuple(Allocation(address_of(f"sender {index}"), 10**12) for index in range(SENDERS))
     return Genesis(
-        lab.version, lab.name, lab.time_ms, lab.slot_ms, lab.heartbeat_ms, lab.agents, crowd
+        PROTOCOL_VERSION, lab.name, lab.time_ms, lab.slot_ms, lab.heartbeat_ms, lab.agents, crowd
     )
 
 

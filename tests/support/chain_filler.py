@@ -6,6 +6,7 @@ from ledger.codec.canonical import encode
 from ledger.codec.merkle import merkle_root
 from ledger.consensus.certificate import NO_SIGNERS, build_certificate
 from ledger.crypto.domains import NO_HASH, VoteKind, header_hash, transaction_id
+from ledger.params import PROTOCOL_VERSION
 from ledger.state.commitment import StateTree
 from ledger.storage.store import ChainStore, NewBlock
 from ledger.types.block import Header, Vote
@@ -32,7 +33,7 @@ class Filler:
         raws = [encode(SignedTransaction(payload, bytes(64), None)) for payload in payloads]
         outcomes = [b"outcome of " + payload for payload in payloads]
         header = Header(
-            version=1,
+            version=PROTOCOL_VERSION,
             chain_id=NO_HASH,
             epoch=0,
             slot=self.height,

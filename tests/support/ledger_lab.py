@@ -13,6 +13,7 @@ from ledger.crypto.hashing import hkdf, sha256
 from ledger.errors import ExecutorError
 from ledger.node.node import LedgerNode
 from ledger.node.views import FinalBlock
+from ledger.params import PROTOCOL_VERSION
 from ledger.ports import (
     ContractCall,
     ContractCode,
@@ -53,7 +54,7 @@ def make_genesis(*, name: str = "lab", agent: str = "", slot_ms: int = 1_000) ->
     """The genesis of an agent whose keys start with `agent`; alice, bob and the agent hold SSP."""
     wallets = ["alice", "bob", f"{agent}metering", f"{agent}node"]
     return Genesis(
-        version=1,
+        version=PROTOCOL_VERSION,
         name=name,
         time_ms=START_MS,
         slot_ms=slot_ms,

@@ -6,7 +6,7 @@ from ledger.codec import canonical
 from ledger.crypto import domains, ed25519
 from ledger.crypto.hashing import sha256
 from ledger.errors import Rejected
-from ledger.params import SSP_BASE_UNITS
+from ledger.params import PROTOCOL_VERSION, SSP_BASE_UNITS
 from ledger.state.accounts import get_account
 from ledger.state.keys import account_key
 from ledger.state.overlay import StateReader
@@ -16,7 +16,9 @@ from ledger.state.transition import (
     CheckedTransaction,
     apply_block,
     check_transaction,
+    genesis_writes,
 )
+from ledger.types.genesis import Genesis, GenesisAgent
 from ledger.types.outcome import Outcome, OutcomeStatus
 from ledger.types.records import Account
 from ledger.types.transaction import Body, RegisterNode, SignedTransaction, Transaction
@@ -33,6 +35,7 @@ class Person:
     """A name, its key and its address."""
 
     def __init__(self, name: str) -> None:
+        self.name = name
         self.seed = sha256(name.encode())
         self.address = ed25519.derive_public_key(self.seed)
 
@@ -74,11 +77,26 @@ def check(
     return checked
 
 
+def first_state(*agents: Person, **changes: object) -> dict[bytes, bytes]:
+    """Return the state of a genesis with these agents, who hold nothing; `changes` are of its fields."""
+    seats = tuple(
+        GenesisAgent(
+            agent.address,
+            Person(f"{agent.name}'s votes").address,
+            Person(f"{agent.name}'s meters").address,
+        )
+        for agent in agents
+    )
+    genesis = Genesis(PROTOCOL_VERSION, "test", 0, 3_000, 30_000, seats, ())
+    writes = genesis_writes(msgspec.structs.replace(genesis, **changes))
+    return {key: value for key, value in writes.items() if value is not None}
+
+
 class Chain:
     """A state in a dict and blocks of one or more transactions on top of it."""
 
     def __init__(self, *rich: Person) -> None:
-        self.state: dict[bytes, bytes] = {}
+        self.state = first_state(PROPOSER)
         self.executor = PythonContracts()
         self.height = HEIGHT
         for person in rich:
@@ -86,7 +104,14 @@ class Chain:
 
     @property
     def context(self) -> BlockContext:
-        return BlockContext(CHAIN_ID, self.height, self.height * 3_000, PROPOSER.address)
+        return BlockContext(
+            CHAIN_ID,
+            self.height,
+            self.height * 3_000,
+            PROPOSER.address,
+            slot=self.height,
+            parent_slot=self.height - 1,
+        )
 
     def try_block(self, *transactions: CheckedTransaction) -> BlockResult | Rejected:
         """Return what a block would do, without doing it."""

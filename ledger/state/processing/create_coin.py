@@ -2,7 +2,7 @@
 
 Rule 1: the coin's id is the hash of issuer and nonce, so it is new; a symbol is not a name anyone owns.
 Rule 2: the name is one line without control characters; the type restricts the symbol further.
-Rule 3: the whole supply, fixed for ever, starts with the issuer.
+Rule 3: the first supply starts with the issuer; it may mint up to `supply_max`, which is fixed for ever.
 """
 
 from ledger.codec import canonical
@@ -22,6 +22,8 @@ def process_create_coin(
     """Store the coin and credit its supply to the sender."""
     if not is_plain_text(body.name):
         return Rejected(Reason.MALFORMED, "the name is one line of plain text")
+    if body.supply > body.supply_max:
+        return Rejected(Reason.OUT_OF_RANGE, "the first supply exceeds the largest one")
     coin_id = domains.coin_id(sender, nonce)
     coin = Coin(
         issuer=sender,
@@ -29,6 +31,7 @@ def process_create_coin(
         name=body.name,
         decimals=body.decimals,
         supply=body.supply,
+        supply_max=body.supply_max,
     )
     state.put(coin_key(coin_id), canonical.encode(coin))
     return increase_coin_balance(state, coin_id, sender, body.supply)

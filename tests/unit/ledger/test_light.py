@@ -22,6 +22,7 @@ from ledger.light import (
 )
 from ledger.light.receipt import format_decimal
 from ledger.light.sided_path import compute_sided_path, is_included
+from ledger.params import PROTOCOL_VERSION
 from ledger.types.block import Certificate, Header
 from ledger.types.genesis import Genesis, GenesisAgent
 from ledger.types.genesis_file import genesis_chain_id
@@ -335,7 +336,7 @@ def test_the_outcome_of_another_transaction_proves_nothing(forger: Forger, outco
     assert broken(text, forger.proven.genesis).link is Link.OUTCOME
 
 
-@pytest.mark.parametrize("changed", [{"chain_id": bytes(32)}, {"version": 2}])
+@pytest.mark.parametrize("changed", [{"chain_id": bytes(32)}, {"version": PROTOCOL_VERSION + 1}])
 def test_a_block_of_other_rules_breaks_the_header(
     forger: Forger, outcome: Outcome, changed: Fields
 ):
@@ -371,7 +372,9 @@ def test_only_the_agents_of_the_genesis_make_a_block_final(forger: Forger):
 def test_one_signature_is_no_quorum_of_four_agents(forger: Forger):
     names = ["", "b-", "c-", "d-"]
     agents = tuple(
-        GenesisAgent(*(address_of(f"{name}{key}") for key in ("node", "consensus", "metering")))
+        GenesisAgent(
+            address_of(f"{name}node"), address_of(f"{name}consensus"), address_of(f"{name}metering")
+        )
         for name in names
     )
     genesis: Genesis = msgspec.structs.replace(forger.proven.genesis, agents=agents)

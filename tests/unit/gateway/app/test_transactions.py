@@ -38,7 +38,7 @@ BODIES: dict[str, Body] = {
     "register node": RegisterNode(HASH, HASH, bytes(64), bytes(64)),
     "register device": RegisterDevice(HASH, HASH),
     "anchor": Anchor(HASH, HASH, BIG, 1000, BIG, BIG, HASH, HASH),
-    "create coin": CreateCoin("SYMBOL", "n" * 64, 18, BIG),
+    "create coin": CreateCoin("SYMBOL", "n" * 64, 18, BIG, BIG),
     "transfer coin": TransferCoin(HASH, HASH, BIG),
     "smallest deploy": DeployContract("", "", canonical.encode({}), 0),
     "largest code": DeployContract(

@@ -9,6 +9,8 @@ from gateway.smart_agent.keys import AgentKeys, Purpose
 from gateway.smart_agent.messages import Refused, RefusedReason, SignTransaction
 from gateway.smart_agent.policy import check_transaction
 from ledger.codec import canonical
+from ledger.crypto.domains import VoteKind
+from ledger.types.block import Vote
 from ledger.types.identity_bodies import (
     AppealRevocation,
     NameOwner,
@@ -17,16 +19,29 @@ from ledger.types.identity_bodies import (
     RevocationCause,
     RevokeGrant,
 )
+from ledger.types.stake import BallotChoice, Change
 from ledger.types.transaction import (
     Anchor,
+    BurnCoin,
     CallContract,
+    CastBallot,
     CreateCoin,
+    Delegate,
     DeployContract,
+    MintCoin,
+    Propose,
+    RecommitOnion,
+    RegisterAgent,
     RegisterDevice,
     RegisterNode,
+    ReportEvidence,
     Transaction,
     Transfer,
     TransferCoin,
+    Undelegate,
+    Unjail,
+    VoteAgents,
+    Withdraw,
 )
 
 CHAIN = b"i" * 32
@@ -39,10 +54,24 @@ BODIES = {
     "RegisterNode": RegisterNode(KEYS.consensus, KEYS.metering, PROOF, PROOF),
     "RegisterDevice": RegisterDevice(device_id=H, profile_hash=H),
     "Anchor": Anchor(H, H, 0, 1, 0, 0, H, bytes(32)),
-    "CreateCoin": CreateCoin(symbol="KWH", name="Energy", decimals=3, supply=10),
+    "CreateCoin": CreateCoin(symbol="KWH", name="Energy", decimals=3, supply=10, supply_max=10),
     "TransferCoin": TransferCoin(coin=H, to=H, amount=1),
     "DeployContract": DeployContract(code="", manifest="", args=b"", gas_limit=0),
     "CallContract": CallContract(contract=H, method="record", args=b"", deposit=0, gas_limit=0),
+    "RegisterAgent": RegisterAgent(10, H),
+    "Unjail": Unjail(),
+    "RecommitOnion": RecommitOnion(H),
+    "Delegate": Delegate(H, 1, H),
+    "Undelegate": Undelegate(H, 1),
+    "Withdraw": Withdraw(),
+    "VoteAgents": VoteAgents((H,)),
+    "Propose": Propose(1, "title", (Change("epoch_blocks", 5),), 9),
+    "CastBallot": CastBallot(H, BallotChoice.YES),
+    "MintCoin": MintCoin(H, H, 1),
+    "BurnCoin": BurnCoin(H, 1),
+    "ReportEvidence": ReportEvidence(
+        H, *(Vote(VoteKind.NOTARIZE, 1, 1, H, 0, PROOF) for _ in range(2))
+    ),
     "RenewLease": RenewLease(H, 1),
     "NameOwner": NameOwner(KEYS.node, KEYS.wallet),
     "RetireNode": RetireNode(KEYS.node, None),
@@ -58,6 +87,14 @@ ALLOWED = {
     ("node", "AppealRevocation"),
     ("metering", "RenewLease"),
     ("metering", "NameOwner"),
+    *(("node", kind) for kind in ("RegisterAgent", "Unjail", "RecommitOnion")),
+    *(
+        (purpose, kind)
+        for purpose in ("node", "wallet")
+        for kind in ("Delegate", "Undelegate", "Withdraw")
+    ),
+    *(("wallet", kind) for kind in ("VoteAgents", "Propose", "CastBallot", "MintCoin", "BurnCoin")),
+    *((purpose, "ReportEvidence") for purpose in ("metering", "wallet")),
     ("wallet", "NameOwner"),
     ("wallet", "RetireNode"),
     ("wallet", "Transfer"),

@@ -33,6 +33,7 @@ from ledger.consensus.inputs import (
 from ledger.consensus.machine import SIGNER_RETRY_MS, apply, initial_state
 from ledger.consensus.state import Proposal, Rules, Step, Tip
 from ledger.crypto.domains import NO_HASH, VoteKind
+from ledger.params import PROTOCOL_VERSION
 from ledger.types.block import Block, Certificate, Header, Vote
 
 SLOT_MS, HEARTBEAT_MS = 3_000, 30_000
@@ -44,7 +45,7 @@ LATE = Now(wall_ms=TIP.time_ms + HEARTBEAT_MS, monotonic_ms=50)
 
 def proposal(slot: int = 7, parent: bytes = TIP.hash, name: bytes = b"b") -> Proposal:
     header = Header(
-        version=1,
+        version=PROTOCOL_VERSION,
         chain_id=RULES.chain_id,
         epoch=0,
         slot=slot,

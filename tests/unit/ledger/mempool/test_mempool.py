@@ -116,7 +116,7 @@ def test_all_waiting_fees_of_a_payer_are_backed_by_funds(chain):
     payer = Person("payer")
     chain.state[account_key(payer.address)] = canonical.encode(Account(2 * FEE))
     pool = Mempool()
-    coin = CreateCoin("PARK", "", 0, 1)
+    coin = CreateCoin("PARK", "", 0, 1, 1)
     first, second, third = (check(sender, coin, payer=payer) for sender in (ANNA, BEN, CARLA))
     add(pool, chain, first, second)
     assert refuse(pool, chain, third) is Reason.INSUFFICIENT_FUNDS

@@ -15,6 +15,7 @@ from ledger.crypto.ed25519 import sign
 from ledger.errors import CorruptStorageError, Reason
 from ledger.node.chain import Chain
 from ledger.node.evidence import load_evidence
+from ledger.params import PROTOCOL_VERSION
 from ledger.state.transition import CheckedTransaction, check_transaction, genesis_writes
 from ledger.storage.store import ChainStore
 from ledger.storage.verification import load_state_tree
@@ -80,7 +81,7 @@ def test_what_was_built_is_valid_and_can_be_committed(chain: Chain):
 @pytest.mark.parametrize(
     "changed",
     [
-        {"version": 2},
+        {"version": PROTOCOL_VERSION + 1},
         {"chain_id": bytes(32)},
         {"epoch": 1},
         {"height": 2},

@@ -6,11 +6,16 @@ import pytest
 from ledger.codec import canonical
 from ledger.errors import GenesisError
 from ledger.params import AMOUNT_MAX, PROTOCOL_VERSION
-from ledger.state.keys import FOUNDATION_KEY, account_key, node_index_key, node_key
+from ledger.state.accounts import REWARD_POOL, STAKE_ESCROW, get_account
+from ledger.state.agents import get_agent
+from ledger.state.epochs import get_agent_set
+from ledger.state.keys import account_key, node_index_key, node_key
+from ledger.state.stake import get_allowance, get_stake
 from ledger.state.transition import genesis_writes
 from ledger.types.genesis import Allocation, Genesis, GenesisAgent
+from ledger.types.genesis_file import compute_supply, genesis_chain_id
 from ledger.types.records import Account, Node
-from tests.support.transactions import ANNA, BEN, Person
+from tests.support.transactions import ANNA, BEN, Person, get_supply
 
 VOTES, METERS = Person("votes"), Person("meters")
 AGENT = GenesisAgent(ANNA.address, VOTES.address, METERS.address)
@@ -26,7 +31,8 @@ GENESIS = Genesis(
 
 
 def test_allocations_and_agents_are_the_first_state():
-    assert genesis_writes(GENESIS) == {
+    writes = genesis_writes(GENESIS)
+    expected = {
         account_key(ANNA.address): canonical.encode(Account(5)),
         account_key(BEN.address): canonical.encode(Account(7)),
         node_key(ANNA.address): canonical.encode(Node(VOTES.address, METERS.address, 0)),
@@ -34,11 +40,28 @@ def test_allocations_and_agents_are_the_first_state():
         node_index_key(VOTES.address): ANNA.address,
         node_index_key(METERS.address): ANNA.address,
     }
+    assert expected.items() <= writes.items()
 
 
-def test_the_foundation_stands_in_the_first_state():
-    founded = msgspec.structs.replace(GENESIS, foundation=BEN.address)
-    assert genesis_writes(founded)[FOUNDATION_KEY] == BEN.address
+def test_bonds_and_the_reward_pool_are_part_of_the_supply():
+    agent = msgspec.structs.replace(AGENT, bond=100)
+    genesis = msgspec.structs.replace(GENESIS, agents=(agent,), reward_pool=1_000)
+    state = {key: value for key, value in genesis_writes(genesis).items() if value is not None}
+    assert get_supply(state) == compute_supply(genesis) == 1_112
+    assert get_account(state, REWARD_POOL).balance == 1_000
+    assert get_account(state, STAKE_ESCROW).balance == get_stake(state, ANNA.address) == 100
+    known = get_agent(state, ANNA.address)
+    assert known is not None
+    assert known.bond == 100
+    assert get_allowance(state, METERS.address).stake == 100
+
+
+def test_the_first_set_leads_in_the_order_of_node_ids():
+    genesis = msgspec.structs.replace(GENESIS, agents=(AGENT, SECOND))
+    state = {key: value for key, value in genesis_writes(genesis).items() if value is not None}
+    first = get_agent_set(state)
+    assert [seat.node for seat in first.seats] == sorted((ANNA.address, BEN.address))
+    assert (first.epoch, first.order_seed) == (0, genesis_chain_id(genesis))
 
 
 def test_the_whole_supply_may_be_allocated():
@@ -65,6 +88,8 @@ SECOND = GenesisAgent(BEN.address, Person("v2").address, Person("m2").address)
             {"allocations": (Allocation(ANNA.address, 0), Allocation(ANNA.address, 0))},
             "two allocations",
         ),
+        ({"allocations": (Allocation(REWARD_POOL, 1),)}, "the ledger's own"),
+        ({"reward_pool": AMOUNT_MAX}, "add up to more"),
         ({"agents": (AGENT, AGENT)}, "used twice"),
         ({"agents": (GenesisAgent(ANNA.address, VOTES.address, VOTES.address),)}, "used twice"),
         (

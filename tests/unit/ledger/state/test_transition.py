@@ -1,5 +1,7 @@
 """Whole blocks: what makes one invalid, what failures cost, and that SSP is neither made nor lost."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -14,10 +16,9 @@ from ledger.params import (
     GAS_PER_FEE_UNIT,
 )
 from ledger.state.commitment import StateTree
-from ledger.state.keys import account_key
+from ledger.state.keys import RUNNING_KEY, account_key
 from ledger.state.transition import (
     FAILED_IN_BLOCK_MAX,
-    BlockContext,
     CheckedTransaction,
     apply_block,
     select_transactions,
@@ -52,10 +53,11 @@ from tests.support.transactions import (
 TRANSFER = Transfer(BEN.address, 100)
 
 
-def test_an_empty_block_changes_nothing():
+def test_an_empty_block_changes_only_what_every_block_counts():
     result = Chain(ANNA).try_block()
     assert not isinstance(result, Rejected)
-    assert (result.outcomes, result.writes) == ((), {})
+    assert result.outcomes == ()
+    assert list(result.writes) == [RUNNING_KEY]
 
 
 def test_the_view_is_only_read():
@@ -104,7 +106,7 @@ def test_another_account_pays_the_fee_and_keeps_its_nonce():
 
 def test_a_sender_without_any_ssp_may_act_when_another_pays():
     chain = Chain(CARLA)
-    chain.apply(check(ANNA, CreateCoin("PARK", "", 0, 5), payer=CARLA))
+    chain.apply(check(ANNA, CreateCoin("PARK", "", 0, 5, 5), payer=CARLA))
     assert chain.account(ANNA) == Account(0, nonce=1)
 
 
@@ -136,7 +138,7 @@ def test_the_same_transaction_twice_makes_a_block_bad():
 
 def test_a_transaction_of_another_chain_makes_a_block_bad():
     chain = Chain(ANNA)
-    context = BlockContext(sha256(b"another"), HEIGHT, 0, PROPOSER.address)
+    context = dataclasses.replace(chain.context, chain_id=sha256(b"another"))
     result = apply_block(chain.state, context, [check(ANNA, TRANSFER)], chain.executor)
     assert isinstance(result, Rejected)
     assert "wrong-chain" in result.detail
@@ -157,7 +159,7 @@ def test_a_block_has_a_limit_of_gas():
 def test_the_same_block_gives_the_same_result():
     def run() -> tuple[object, bytes]:
         chain = Chain(ANNA, BEN)
-        result = chain.try_block(check(ANNA, TRANSFER), check(BEN, CreateCoin("A", "", 0, 1)))
+        result = chain.try_block(check(ANNA, TRANSFER), check(BEN, CreateCoin("A", "", 0, 1, 1)))
         assert not isinstance(result, Rejected)
         return result.outcomes, StateTree.from_items(chain.state.items()).apply(result.writes)
 
@@ -187,7 +189,7 @@ bodies: st.SearchStrategy[Body] = st.one_of(
     st.builds(lambda d: call("no_such_method", deposit=d), amounts),
     st.just(DeployContract(PROGRAM.source, PROGRAM.manifest, b"\x90", 5_000)),
     st.just(DeployContract("nonsense", "", b"\x90", 5_000)),
-    st.builds(CreateCoin, st.just("PARK"), st.just(""), st.just(0), amounts),
+    st.builds(CreateCoin, st.just("PARK"), st.just(""), st.just(0), amounts, amounts),
     st.builds(TransferCoin, st.just(COIN), addresses, amounts),
     st.just(register_node(ANNA, Person("votes"), Person("meters"))),
 )
@@ -202,7 +204,7 @@ def start_chain() -> Chain:
         chain.state[account_key(person.address)] = canonical.encode(Account(START))
     chain.apply(
         check(ANNA, DeployContract(PROGRAM.source, PROGRAM.manifest, b"\x90", 5_000)),
-        check(BEN, CreateCoin("PARK", "", 0, START)),
+        check(BEN, CreateCoin("PARK", "", 0, START, START)),
     )
     return chain
 

@@ -12,7 +12,7 @@ from ledger.types.records import Coin
 from ledger.types.transaction import CreateCoin
 from tests.support.transactions import ANNA, Chain, assert_applied, assert_failed
 
-BODY = CreateCoin(symbol="PARK", name="Parking Köln", decimals=2, supply=AMOUNT_MAX)
+BODY = CreateCoin("PARK", "Parking Köln", 2, supply=AMOUNT_MAX, supply_max=AMOUNT_MAX)
 
 
 def test_a_coin_is_created_and_its_supply_is_the_issuers():
@@ -20,7 +20,7 @@ def test_a_coin_is_created_and_its_supply_is_the_issuers():
     assert_applied(chain.run(ANNA, BODY))
     coin = domains.coin_id(ANNA.address, 0)
     stored = canonical.Decoder(Coin).decode(chain.state[coin_key(coin)])
-    assert stored == Coin(ANNA.address, "PARK", "Parking Köln", 2, AMOUNT_MAX)
+    assert stored == Coin(ANNA.address, "PARK", "Parking Köln", 2, AMOUNT_MAX, AMOUNT_MAX)
     assert get_coin_balance(chain.state, coin, ANNA.address) == AMOUNT_MAX
 
 
@@ -46,3 +46,9 @@ def test_text_that_steers_a_terminal_is_refused(changes):
     chain = Chain(ANNA)
     assert_failed(chain.run(ANNA, msgspec.structs.replace(BODY, **changes)), "malformed")
     assert not [key for key in chain.state if key[:1] in (b"c", b"b")]
+
+
+def test_a_first_supply_beyond_the_largest_is_refused():
+    chain = Chain(ANNA)
+    body = msgspec.structs.replace(BODY, supply=11, supply_max=10)
+    assert_failed(chain.run(ANNA, body), "out-of-range")

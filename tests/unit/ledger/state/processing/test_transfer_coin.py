@@ -14,7 +14,9 @@ COIN = domains.coin_id(ANNA.address, 0)
 @pytest.fixture
 def chain():
     chain = Chain(ANNA, BEN)
-    assert_applied(chain.run(ANNA, CreateCoin(symbol="PARK", name="", decimals=0, supply=100)))
+    assert_applied(
+        chain.run(ANNA, CreateCoin(symbol="PARK", name="", decimals=0, supply=100, supply_max=100))
+    )
     return chain
 
 
