@@ -69,6 +69,7 @@ class NetworkOptions(msgspec.Struct, frozen=True):
     slot_ms: int = SLOT_MS
     heartbeat_ms: int = HEARTBEAT_MS
     allocations: tuple[Allocation, ...] = ()
+    foundation: bytes | None = None
 
 
 def initialise(
@@ -141,4 +142,5 @@ def _make_genesis(keys: AgentKeys, name: str, clock: Clock, network: NetworkOpti
             *network.allocations,
         ),
         reward_pool=REWARD_POOL_GENESIS_AMOUNT,
+        foundation=network.foundation,
     )

@@ -1,4 +1,4 @@
-"""The grammar of `grant` and `software`: what a foundation, a manufacturer and a node's owner type."""
+"""The grammar of `identity`, `grant` and `software`: what a foundation, a manufacturer and a node's owner type."""
 
 from pathlib import Path
 
@@ -9,7 +9,8 @@ ROLES = ("agent", "full", "light")
 
 
 def add_identity_commands(commands: Commands) -> None:
-    """Add `grant` and `software`."""
+    """Add `identity`, `grant` and `software`."""
+    _add_identity(group(commands, "identity", "a node on the chain: its lease, its owner, its end"))
     grant = group(commands, "grant", "issue, show, install and revoke grants of identity")
     _add_issuing(grant)
     _add_revoking(grant)
@@ -20,6 +21,18 @@ def add_identity_commands(commands: Commands) -> None:
         json(home(_issuer(listing))).add_argument("measurement", metavar="HASH")
         if name == "list":
             listing.add_argument("--label", required=True, metavar="TEXT")
+
+
+def _add_identity(identity: Commands) -> None:
+    show = command(identity, "show", "gateway.cli.identity:show", "what the chain knows of a node")
+    json(home(show)).add_argument("node", nargs="?", metavar="NODE", help="default: this one")
+    owner = command(identity, "owner", "gateway.cli.identity:owner", "hand a node of ours on")
+    json(home(owner)).add_argument("node", metavar="NODE")
+    owner.add_argument("owner", metavar="ADDRESS", help="the account that owns it from then on")
+    retire = command(identity, "retire", "gateway.cli.identity:retire", "end a node's identity")
+    json(home(retire)).add_argument("node", metavar="NODE")
+    retire.add_argument("--successor", metavar="NODE", help="the node that replaces it")
+    retire.add_argument("--for-ever", action="store_true", help="a retired node never comes back")
 
 
 def _issuer(parser: Parser) -> Parser:

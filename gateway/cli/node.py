@@ -8,13 +8,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from gateway.app.provision import initialise
+from gateway.app.provision import NetworkOptions, initialise
 from gateway.cli.output import emit, home_of
 from gateway.clock import SystemClock
 from gateway.errors import GatewayError
 from gateway.sd_notify import Notifier
 from gateway.settings import Home, load_settings, parse_listen
-from ledger.codec.text import format_address
+from ledger.codec.text import format_address, parse_address
 from ledger.errors import LedgerError
 
 Service = Callable[[Home, Notifier, asyncio.Event], Awaitable[None]]
@@ -24,7 +24,15 @@ def init(options: argparse.Namespace) -> int:
     """Make a home folder with a new identity and a chain of its own."""
     home = home_of(options)
     parse_listen(options.listen)
-    keys = initialise(home, options.name, SystemClock(), listen=options.listen, key_uri=options.key)
+    foundation = None if options.foundation is None else parse_address(options.foundation)
+    keys = initialise(
+        home,
+        options.name,
+        SystemClock(),
+        listen=options.listen,
+        key_uri=options.key,
+        network=NetworkOptions(foundation=foundation),
+    )
     emit(
         options,
         {

@@ -61,6 +61,9 @@ def _add_node_commands(commands: Commands) -> None:
     init.add_argument(
         "--new-network", action="store_true", required=True, help="found a chain with this node"
     )
+    init.add_argument(
+        "--foundation", metavar="ADDRESS", help="the key whose grants the new network asks for"
+    )
     _json(init)
     for name, summary in (
         ("run", "run agent, gateway and ledger together"),

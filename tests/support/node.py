@@ -16,6 +16,7 @@ from gateway.app.provision import NetworkOptions, initialise
 from gateway.clock import SystemClock
 from gateway.errors import MessagingError
 from gateway.settings import Home, write_atomic
+from ledger.codec.text import parse_address
 from ledger.types.genesis import Allocation
 
 SERVICES = ("agent", "gateway", "ledger")
@@ -73,12 +74,24 @@ class Process:
 class Node:
     """A context manager: everything that was started is stopped at the end."""
 
-    def __init__(self, folder: Path, *, slot_ms: int = 200, consumer: bytes | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        slot_ms: int = 200,
+        consumer: bytes | None = None,
+        foundation: str | None = None,
+    ) -> None:
         self.home = Home(folder)
         self.log = folder.with_suffix(".log")
         self.processes: dict[str, Process] = {}
         allocations = (Allocation(consumer, 10**15),) if consumer is not None else ()
-        network = NetworkOptions(slot_ms, heartbeat_ms=1000, allocations=allocations)
+        network = NetworkOptions(
+            slot_ms,
+            heartbeat_ms=1000,
+            allocations=allocations,
+            foundation=None if foundation is None else parse_address(foundation),
+        )
         self.port = find_free_port()
         self.keys = initialise(
             self.home, "test", SystemClock(), listen=f"127.0.0.1:{self.port}", network=network
@@ -87,6 +100,14 @@ class Node:
         settings = settings.replace("enabled = true ", "enabled = false")
         settings = settings.replace("age_max_ms = 10000", "age_max_ms = 500")
         write_atomic(self.home.settings, settings.encode())
+
+    @classmethod
+    def of_home(cls, folder: Path, port: int) -> Self:
+        """A node whose home is there already, such as a copy of another one's."""
+        node = cls.__new__(cls)
+        node.home, node.log = Home(folder), folder.with_suffix(".log")
+        node.processes, node.port = {}, port
+        return node
 
     def __enter__(self) -> Self:
         return self
