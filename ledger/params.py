@@ -16,6 +16,8 @@ AMOUNT_MAX = 2**63 - 1
 
 AGENTS_MAX = 99  # white paper II.3: "the first 99 agents"
 SIGNER_BITMAP_BYTES = 13  # ceil(99 / 8)
+HEADER_BYTES_MAX = 1_024  # a header's canonical bytes are about 330
+PROOF_HEADERS_MAX = 128  # blocks between a final block and the certificate that proves it
 
 SLOT_MS = 3_000  # a genesis may shorten it for a lab network
 HEARTBEAT_MS = 30_000  # longest wait for a block when there is no work: spares SD cards

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ledger.crypto.domains import VoteKind
+from ledger.types.messages import Message
 from ledger.types.reading import Reading
 
 
@@ -117,6 +118,22 @@ class OnionKeeper(Protocol):
 
     def reveal(self, commitment: bytes) -> bytes:
         """Return the 32 bytes whose SHA-256 is `commitment`; raises `SignerError`."""
+        ...
+
+
+class PeerLink(Protocol):
+    """The way to the other nodes, each named by its node id. Nothing here waits, and all may be lost."""
+
+    def send(self, peer: bytes, message: Message) -> None:
+        """Send to one peer."""
+        ...
+
+    def broadcast(self, message: Message) -> None:
+        """Send to every peer."""
+        ...
+
+    def gossip(self, message: Message, peers: int) -> None:
+        """Send to this many peers, drawn anew each time."""
         ...
 
 

@@ -5,7 +5,7 @@ Rule 2: bit i of the bitmap (least significant bit of byte i // 8 first) is agen
 signatures stand in the order of the bits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ledger.crypto.domains import NO_HASH, VoteKind, vote_message
 from ledger.crypto.ed25519 import verify_strict
@@ -13,8 +13,9 @@ from ledger.errors import Reason, Rejected
 from ledger.params import AGENTS_MAX, SIGNER_BITMAP_BYTES
 from ledger.types.block import Certificate, Vote
 
-NO_SIGNERS = bytes(SIGNER_BITMAP_BYTES)
 _EPOCH_MAX = 2**32 - 1  # the signed message gives the epoch four bytes
+
+SignatureCheck = Callable[[bytes, bytes, bytes], bool]  # (public key, message, signature)
 
 
 def compute_quorum(agent_count: int) -> int:
@@ -52,31 +53,39 @@ def build_certificate(votes: Sequence[Vote]) -> Certificate:
     )
 
 
-def verify_vote(vote: Vote, chain_id: bytes, agent_keys: Sequence[bytes]) -> Rejected | None:
+def verify_vote(
+    vote: Vote,
+    chain_id: bytes,
+    agent_keys: Sequence[bytes],
+    check: SignatureCheck = verify_strict,
+) -> Rejected | None:
     """Return None when `vote` is its voter's, else why not."""
     if vote.voter >= len(agent_keys):
         return Rejected(Reason.BAD_SIGNATURE, f"vote by agent {vote.voter}, who is not in the set")
-    return verify_certificate(build_certificate([vote]), chain_id, agent_keys, quorum=1)
+    if vote.epoch > _EPOCH_MAX or (vote.kind is VoteKind.NULLIFY) != (vote.block_hash == NO_HASH):
+        return Rejected(Reason.MALFORMED, "vote: its kind does not fit its block hash or epoch")
+    message = vote_message(chain_id, vote.kind, vote.epoch, vote.slot, vote.block_hash)
+    if not check(agent_keys[vote.voter], message, vote.signature):
+        return Rejected(
+            Reason.BAD_SIGNATURE, f"vote: the signature of agent {vote.voter} does not verify"
+        )
+    return None
 
 
 def verify_certificate(
     certificate: Certificate,
     chain_id: bytes,
     agent_keys: Sequence[bytes],
-    *,
-    quorum: int | None = None,
+    check: SignatureCheck = verify_strict,
 ) -> Rejected | None:
-    """Return None when a quorum of `agent_keys` (the epoch's set, in order) signed, else why not.
-
-    `quorum` defaults to the set's own.
-    """
-    needed = compute_quorum(len(agent_keys)) if quorum is None else quorum
-    return _find_malformed(certificate, len(agent_keys), needed) or _find_forged(
-        certificate, chain_id, agent_keys
+    """Return None when a quorum of `agent_keys` (the epoch's set, in order) signed, else why not."""
+    return _find_malformed(certificate, len(agent_keys)) or _find_forged(
+        certificate, chain_id, agent_keys, check
     )
 
 
-def _find_malformed(certificate: Certificate, agent_count: int, quorum: int) -> Rejected | None:
+def _find_malformed(certificate: Certificate, agent_count: int) -> Rejected | None:
+    quorum = compute_quorum(agent_count)
     signers = decode_signers(certificate.signers)
     if certificate.epoch > _EPOCH_MAX:
         return Rejected(Reason.MALFORMED, f"certificate: epoch {certificate.epoch} is past 32 bits")
@@ -99,14 +108,14 @@ def _find_malformed(certificate: Certificate, agent_count: int, quorum: int) -> 
 
 
 def _find_forged(
-    certificate: Certificate, chain_id: bytes, agent_keys: Sequence[bytes]
+    certificate: Certificate, chain_id: bytes, agent_keys: Sequence[bytes], check: SignatureCheck
 ) -> Rejected | None:
     message = vote_message(
         chain_id, certificate.kind, certificate.epoch, certificate.slot, certificate.block_hash
     )
     signers = decode_signers(certificate.signers)
     for agent, signature in zip(signers, certificate.signatures, strict=True):
-        if not verify_strict(agent_keys[agent], message, signature):
+        if not check(agent_keys[agent], message, signature):
             return Rejected(
                 Reason.BAD_SIGNATURE, f"certificate: the signature of agent {agent} does not verify"
             )

@@ -1,230 +1,232 @@
-"""The slot machine for a set of one agent: (state, input) -> (state, effects).
+"""Slot-Simplex, the machine: (input, now) -> effects. Rule numbers are the specification's.
 
-Rule 1: a block is durable before our NOTARIZE, its notarization before our FINALIZE.
-Rule 2: in one slot only one block is ever proposed: after a crash, the one in the write-ahead log.
-Rule 3: a vote that the guard refuses skips the slot by NULLIFY; if that is refused too, we halt.
-Rule 4: an input that does not fit the step changes nothing.
-Rule numbers of the consensus specification stand beside the code. With one agent the quorum is one,
-so each vote is its certificate; the votes of others are what a larger set adds.
+Rule 1: this package knows no clock, socket, key or database, and no chance.
+Rule 2: an input that does not fit what is known changes nothing.
+Rule 3: after every change `_advance` takes the machine as far as it goes: finality first, then the
+slot, then our proposal and our vote.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import assert_never
 
-from ledger.consensus.certificate import build_certificate, compute_quorum
-from ledger.consensus.effects import (
-    BuildBlock,
-    CommitBlock,
-    Effect,
-    Halt,
-    PersistCertificate,
-    PersistProposal,
-    SignVote,
-    ValidateBlock,
-    WakeAt,
-)
+from ledger.consensus.certifying import count_vote
+from ledger.consensus.committing import keep_open_finalizations, try_commit
+from ledger.consensus.effects import Broadcast, Effect, Send, SignVote, WakeAt
+from ledger.consensus.epoch import Epoch, Tip
+from ledger.consensus.executing import take_verdict
+from ledger.consensus.fetching import ask_again
+from ledger.consensus.gossiping import exchange, get_status, repeat
 from ledger.consensus.inputs import (
+    Answer,
     BlockBuilt,
-    BlockCommitted,
     BlockRefused,
     BlockValidated,
+    EpochOpened,
     Input,
+    MessageReceived,
     Now,
+    PeerConnected,
+    SignaturesVerified,
     SignerUnavailable,
     Started,
     Ticked,
     VoteRefused,
     VoteSigned,
 )
-from ledger.consensus.state import Proposal, Rules, SlotState, Step, Tip
-from ledger.crypto.domains import NO_HASH, VoteKind
-from ledger.types.block import Certificate
-
-Transition = tuple[SlotState, tuple[Effect, ...]]
-
-SIGNER_RETRY_MS = 1_000  # RETRY of consensus specification 1.4
-_SIGNING_STEPS = {
-    Step.NOTARIZING: VoteKind.NOTARIZE,
-    Step.FINALIZING: VoteKind.FINALIZE,
-    Step.NULLIFYING: VoteKind.NULLIFY,
-}
-
-
-def initial_state(rules: Rules, tip: Tip) -> SlotState:
-    """Return the state before `Started`; the set must be one agent."""
-    assert compute_quorum(len(rules.agent_keys)) == 1, "this machine is alone in its set"
-    return SlotState(rules, tip, tip.slot + 1, Step.WAITING, due_with_work_ms=0, due_idle_ms=0)
+from ledger.consensus.parents import get_justification
+from ledger.consensus.proposing import is_leading, take_built, try_propose
+from ledger.consensus.receiving import receive, take_verified
+from ledger.consensus.slots import enter, find_next_slot, get_deadline_ms, get_due_ms
+from ledger.consensus.state import Candidate, Rules, State
+from ledger.consensus.syncing import go_on
+from ledger.consensus.voting import (
+    ask_signer_again,
+    is_held_back,
+    nullify,
+    send_signed,
+    take_refusal,
+    try_notarize,
+    wait_for_signer,
+)
 
 
-def apply(state: SlotState, happened: Input) -> Transition:
-    """Apply one input."""
-    match happened:
-        case Started():
-            return _start(state, happened)
-        case Ticked():
-            return _tick(state, happened)
+class Machine:
+    """One node's consensus. Nothing happens before `Started`."""
+
+    def __init__(self, rules: Rules, epoch: Epoch, tip: Tip) -> None:
+        self.state = _open_epoch(None, rules, epoch, tip)
+
+    def handle(self, happened: Input, now: Now) -> tuple[Effect, ...]:
+        """Take one input and return what is to be done, in order."""
+        state = self.state
+        if state.is_halted or (state.is_opening and not isinstance(happened, EpochOpened)):
+            return ()
+        state.now = now
+        if self._take(happened) and not self.state.is_halted:
+            _advance(self.state)
+            self.state.emit(WakeAt(_find_wake_ms(self.state)))
+        effects = tuple(self.state.effects)
+        self.state.effects.clear()
+        return effects
+
+    def _take(self, happened: Input) -> bool:
+        """Take an input; tell whether the machine may go on because of it."""
+        state = self.state
+        match happened:
+            case MessageReceived():
+                return receive(state, happened)
+            case SignaturesVerified():
+                return take_verified(state, happened)
+            case PeerConnected(peer):
+                state.emit(Send(peer, get_status(state)))
+                return False
+            case Ticked(has_work):
+                _tick(state, has_work=has_work)
+            case EpochOpened(epoch):
+                self._switch(epoch)
+            case Started():
+                _start(state, happened)
+            case _:
+                return _take_answer(state, happened)
+        return True
+
+    def _switch(self, epoch: Epoch) -> None:
+        """Leave the epoch that ended for the one that stands on its end block (1.6)."""
+        before = self.state
+        assert before.is_opening, "an epoch opens when the one before it has ended"
+        assert epoch.number == before.epoch.number + 1
+        self.state = _open_epoch(before, before.rules, epoch, epoch.root)
+
+
+def _take_answer(state: State, answer: Answer) -> bool:
+    """Take what the shell found out for us; tell whether the machine may go on because of it."""
+    match answer:
+        case VoteSigned(vote):
+            if vote.epoch != state.epoch.number:
+                return False
+            send_signed(state, vote)
+            return count_vote(state, vote)
         case BlockBuilt(proposal):
-            return _take_built_block(state, proposal)
-        case BlockValidated() | BlockRefused():
-            return _take_verdict(state, happened)
-        case VoteSigned():
-            return _take_vote(state, happened)
-        case VoteRefused():
-            return _take_refusal(state, happened)
-        case SignerUnavailable(now):
-            return _wait_for_signer(state, now)
-        case BlockCommitted(tip, now):
-            return _take_commit(state, tip, now)
+            take_built(state, proposal)
+        case BlockValidated(block_hash):
+            take_verdict(state, block_hash, None)
+        case BlockRefused(block_hash, detail):
+            take_verdict(state, block_hash, detail)
+        case VoteRefused(kind, slot, detail):
+            take_refusal(state, kind, slot, detail)
+        case SignerUnavailable(kind, epoch, slot, block_hash):
+            wait_for_signer(state, SignVote(kind, epoch, slot, block_hash))
         case _:
-            assert_never(happened)
+            assert_never(answer)
+    return True
 
 
-def _start(state: SlotState, started: Started) -> Transition:
-    """Resume in the first slot above the tip that no certificate has skipped."""
-    nullified = _slots_with(started.certificates, VoteKind.NULLIFY)
-    slot = state.tip.slot + 1
-    while slot in nullified:
-        slot += 1
-    pending = _find_pending(state.tip, slot, started.proposals)
-    if pending is None:
-        return _enter(state, slot, started.now)
-    entered, _ = _enter(state, slot, started.now)
-    notarized = {
-        certificate.block_hash
-        for certificate in started.certificates
-        if certificate.kind is VoteKind.NOTARIZE and certificate.slot == slot
-    }
-    resumed = replace(
-        entered,
-        step=Step.VALIDATING,
-        proposal=pending,
-        is_notarized=pending.hash in notarized,
-    )
-    return resumed, (ValidateBlock(pending),)
-
-
-def _slots_with(certificates: Sequence[Certificate], kind: VoteKind) -> frozenset[int]:
-    return frozenset(c.slot for c in certificates if c.kind is kind)
-
-
-def _find_pending(tip: Tip, slot: int, proposals: Sequence[Proposal]) -> Proposal | None:
-    for proposal in proposals:
-        if proposal.header.slot == slot and proposal.header.parent_hash == tip.hash:
-            return proposal
-    return None
-
-
-def _enter(state: SlotState, slot: int, now: Now) -> Transition:
-    """Wait in `slot` for the pace (1.5): a block interval, or a heartbeat without work.
-
-    Never longer than that on the monotonic clock, so a wall clock set back cannot stop the chain.
-    """
-    rules, tip = state.rules, state.tip
-    pace = min(max(tip.time_ms + rules.slot_ms - now.wall_ms, 0), rules.slot_ms)
-    idle = min(max(tip.time_ms + rules.heartbeat_ms - now.wall_ms, pace), rules.heartbeat_ms)
-    entered = SlotState(
+def _open_epoch(before: State | None, rules: Rules, epoch: Epoch, tip: Tip) -> State:
+    """Return a fresh state; whom we heard lately, what waits and whom we sync from is carried over."""
+    if before is None:
+        return State(rules, epoch, tip, heard=[0] * epoch.size)
+    known = dict(zip(before.epoch.nodes, before.heard, strict=True))
+    return State(
         rules,
+        epoch,
         tip,
-        slot,
-        Step.WAITING,
-        due_with_work_ms=now.monotonic_ms + pace,
-        due_idle_ms=now.monotonic_ms + idle,
+        now=before.now,
+        slots_entered=before.slots_entered,
+        heard=[known.get(node, before.slots_entered) for node in epoch.nodes],
+        work_since_ms=before.work_since_ms,
+        peer_clocks=before.peer_clocks,
+        tip_seen_ms=before.now.monotonic_ms,
+        syncing=before.syncing,
     )
-    return entered, (WakeAt(entered.due_with_work_ms),)
 
 
-def _tick(state: SlotState, ticked: Ticked) -> Transition:
-    if state.retry_at_ms is not None:
-        return _retry_signing(state, state.retry_at_ms, ticked.now)
-    if state.step is not Step.WAITING:
-        return state, ()
-    due = state.due_with_work_ms if ticked.has_work else state.due_idle_ms
-    if ticked.now.monotonic_ms < due:
-        return state, (WakeAt(due),)
-    # 1.5: the proposer uses max(parent.time + SLOT, wall).
-    time_ms = max(state.tip.time_ms + state.rules.slot_ms, ticked.now.wall_ms)
-    return replace(state, step=Step.BUILDING), (BuildBlock(state.slot, state.tip, time_ms),)
+def _start(state: State, started: Started) -> None:
+    """Take up what was written ahead (1.3): certificates first, then the blocks they name."""
+    state.tip_seen_ms = state.now.monotonic_ms
+    for proposal in started.proposals:
+        if proposal.header.epoch == state.epoch.number:
+            state.blocks[proposal.hash] = proposal
+            state.persisted.add(proposal.hash)
+    for certificate in started.certificates:
+        if certificate.epoch == state.epoch.number and certificate.slot >= state.tip.slot:
+            state.certificates.of_kind(certificate.kind)[certificate.slot] = certificate
+    slot = find_next_slot(state)
+    for proposal in started.proposals:
+        header = proposal.header
+        if header.epoch == state.epoch.number and header.slot >= slot:
+            certificates = get_justification(state, header)
+            state.candidates[header.slot] = Candidate(proposal, certificates, None)
+    if state.epoch.size > 1:
+        state.emit(Broadcast(get_status(state)))
 
 
-def _retry_signing(state: SlotState, retry_at_ms: int, now: Now) -> Transition:
-    if now.monotonic_ms < retry_at_ms:
-        return state, (WakeAt(retry_at_ms),)
-    waiting = replace(state, retry_at_ms=None)
-    return waiting, (_vote_for(waiting),)
+def _tick(state: State, *, has_work: bool) -> None:
+    now_ms = state.now.monotonic_ms
+    if not has_work:
+        state.work_since_ms = None
+    elif state.work_since_ms is None:
+        state.work_since_ms = now_ms
+    state.pace.has_ticked = True
+    ask_signer_again(state)
+    ask_again(state)
 
 
-def _wait_for_signer(state: SlotState, now: Now) -> Transition:
-    if state.step not in _SIGNING_STEPS:
-        return state, ()
-    retry_at_ms = now.monotonic_ms + SIGNER_RETRY_MS
-    return replace(state, retry_at_ms=retry_at_ms), (WakeAt(retry_at_ms),)
+def _advance(state: State) -> None:
+    """Go as far as what is known allows."""
+    while True:
+        try_commit(state)
+        if _is_waiting(state):
+            return
+        slot = find_next_slot(state)
+        if slot == state.slot:
+            break
+        enter(state, slot)
+    keep_open_finalizations(state)
+    go_on(state)
+    try_propose(state)
+    try_notarize(state)
+    _keep_time(state)
 
 
-def _vote_for(state: SlotState) -> SignVote:
-    """Return the vote that the state's step is about."""
-    kind = _SIGNING_STEPS[state.step]
-    if kind is VoteKind.NULLIFY:
-        return SignVote(kind, state.rules.epoch, state.slot, NO_HASH)
-    assert state.proposal is not None
-    return SignVote(kind, state.rules.epoch, state.slot, state.proposal.hash)
+def _is_waiting(state: State) -> bool:
+    return state.is_halted or state.is_opening
 
 
-def _take_built_block(state: SlotState, proposal: Proposal) -> Transition:
-    if state.step is not Step.BUILDING or proposal.header.slot != state.slot:
-        return state, ()
-    voting = replace(state, step=Step.NOTARIZING, proposal=proposal)
-    return voting, (PersistProposal(proposal), _vote_for(voting))
+def _keep_time(state: State) -> None:
+    """Do what is due: skip the slot after its deadline, then repeat; exchange votes (1.4 `on_tick`)."""
+    now_ms, pace, rules = state.now.monotonic_ms, state.pace, state.rules
+    deadline_ms = get_deadline_ms(state)
+    if deadline_ms is not None and now_ms >= deadline_ms:
+        nullify(state)
+        if pace.retry_ms is None:
+            pace.retry_ms = now_ms + rules.retry_ms
+    if pace.retry_ms is not None and now_ms >= pace.retry_ms:
+        pace.retry_ms = now_ms + rules.retry_ms
+        repeat(state)
+    if state.epoch.size > 1 and now_ms >= pace.gossip_ms:
+        pace.gossip_ms = now_ms + rules.gossip_ms
+        exchange(state)
 
 
-def _take_verdict(state: SlotState, verdict: BlockValidated | BlockRefused) -> Transition:
-    pending = state.proposal
-    if state.step is not Step.VALIDATING or pending is None or pending.hash != verdict.block_hash:
-        return state, ()
-    if isinstance(verdict, BlockRefused):
-        return _nullify(state)
-    voting = replace(state, step=Step.FINALIZING if state.is_notarized else Step.NOTARIZING)
-    return voting, (_vote_for(voting),)
-
-
-def _nullify(state: SlotState) -> Transition:
-    voting = replace(state, step=Step.NULLIFYING)
-    return voting, (_vote_for(voting),)
-
-
-def _take_vote(state: SlotState, signed: VoteSigned) -> Transition:
-    vote = signed.vote
-    if _SIGNING_STEPS.get(state.step) is not vote.kind or vote.slot != state.slot:
-        return state, ()
-    certificate = build_certificate([vote])
-    match vote.kind:
-        case VoteKind.NOTARIZE:
-            voting = replace(state, step=Step.FINALIZING, is_notarized=True)
-            return voting, (PersistCertificate(certificate), _vote_for(voting))
-        case VoteKind.FINALIZE:
-            assert state.proposal is not None
-            committing = replace(state, step=Step.COMMITTING)
-            return committing, (CommitBlock(state.proposal, certificate),)
-        case VoteKind.NULLIFY:
-            entered, effects = _enter(state, state.slot + 1, signed.now)
-            return entered, (PersistCertificate(certificate), *effects)
-        case _:
-            assert_never(vote.kind)
-
-
-def _take_refusal(state: SlotState, refused: VoteRefused) -> Transition:
-    if state.step not in _SIGNING_STEPS or refused.slot != state.slot:
-        return state, ()
-    if state.step is not Step.NULLIFYING:
-        return _nullify(state)
-    line = (
-        f"slot {state.slot}: the SmartAgent refuses to vote or to skip ({refused.detail}): its record"
-        " is ahead of this chain database: put the newest chain database back"
-    )
-    return replace(state, step=Step.HALTED), (Halt(line),)
-
-
-def _take_commit(state: SlotState, tip: Tip, now: Now) -> Transition:
-    if state.step is not Step.COMMITTING:
-        return state, ()
-    return _enter(replace(state, tip=tip), tip.slot + 1, now)
+def _find_wake_ms(state: State) -> int:
+    """Return when something is due next."""
+    now_ms, pace, rules = state.now.monotonic_ms, state.pace, state.rules
+    times = [now_ms + rules.heartbeat_ms]
+    if is_leading(state) and state.building is None and state.slot not in state.candidates:
+        due_ms = get_due_ms(state)
+        if due_ms <= now_ms and not pace.has_ticked:
+            return now_ms
+        times.append(due_ms)
+    deadline_ms = get_deadline_ms(state)
+    if pace.retry_ms is not None:
+        times.append(pace.retry_ms)
+    elif deadline_ms is not None:
+        times.append(deadline_ms)
+    if state.epoch.size > 1:
+        times.append(pace.gossip_ms)
+    if state.sign_retry_ms is not None:
+        times.append(state.sign_retry_ms)
+    times.extend(want.asked_ms + rules.retry_ms for want in state.wants.values())
+    if is_held_back(state):
+        times.append(now_ms + rules.gossip_ms)
+    future = [time for time in times if time > now_ms]
+    return min(future, default=now_ms + rules.heartbeat_ms)

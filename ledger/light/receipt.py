@@ -18,14 +18,15 @@ from ledger.light.sided_path import (
     format_sided_path,
     parse_sided_path,
 )
-from ledger.params import HASH_BYTES
+from ledger.params import HASH_BYTES, PROOF_HEADERS_MAX
 from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import genesis_chain_id
 from ledger.types.reading import Quantity, Reading
 from ledger.types.time_text import format_time_ms
 
-# A reading of 8 KiB, an anchor below 1 KiB and a certificate of 99 signatures, as hexadecimal.
-RECEIPT_BYTES_MAX = 128 * 1024
+# A reading of 8 KiB, an anchor below 1 KiB, a certificate of 99 signatures and the longest way to it,
+# as hexadecimal.
+RECEIPT_BYTES_MAX = 512 * 1024
 FORMAT: Final = "smartshare-receipt/1"
 
 _PATH_STEPS_MAX = 64
@@ -69,6 +70,7 @@ class _ReceiptText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcome: str
     outcome_path: _Steps
     header: str
+    descendants: Annotated[tuple[str, ...], Meta(max_length=PROOF_HEADERS_MAX)]
     certificate: str
     agent_sets: Annotated[tuple[str, ...], Meta(max_length=0)]
 
@@ -87,6 +89,7 @@ class Receipt(msgspec.Struct, frozen=True):
     outcome: bytes
     outcome_path: SidedPath
     header: bytes
+    descendants: tuple[bytes, ...]
     certificate: bytes
 
 
@@ -116,6 +119,7 @@ def build_receipt(  # noqa: PLR0917 - a leaf's proof and its anchor's evidence
         outcome=evidence.outcome,
         outcome_path=compute_sided_path(position, count, evidence.outcome_path),
         header=evidence.header,
+        descendants=evidence.descendants,
         certificate=evidence.certificate,
     )
     return format_receipt(receipt)
@@ -136,6 +140,7 @@ def format_receipt(receipt: Receipt) -> str:
         outcome=receipt.outcome.hex(),
         outcome_path=format_sided_path(receipt.outcome_path),
         header=receipt.header.hex(),
+        descendants=tuple(header.hex() for header in receipt.descendants),
         certificate=receipt.certificate.hex(),
         agent_sets=(),
     )
@@ -162,6 +167,7 @@ def parse_receipt(data: bytes) -> Receipt:
         outcome=_parse_hex("outcome", text.outcome),
         outcome_path=parse_sided_path(text.outcome_path),
         header=_parse_hex("header", text.header),
+        descendants=tuple(_parse_hex("descendants", header) for header in text.descendants),
         certificate=_parse_hex("certificate", text.certificate),
     )
     if format_receipt(receipt).encode() != data:

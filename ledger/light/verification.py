@@ -208,16 +208,30 @@ class _Verification:
             certificate = _certificates.decode(self._receipt.certificate)
         except CodecError as error:
             raise _BrokenError(Link.CERTIFICATE, str(error)) from None
+        certified_hash, certified = self._follow_descendants(header)
         is_of_block = (
             certificate.kind is VoteKind.FINALIZE
-            and certificate.block_hash == header_hash(self._receipt.header)
-            and (certificate.epoch, certificate.slot) == (header.epoch, header.slot)
+            and certificate.block_hash == certified_hash
+            and (certificate.epoch, certificate.slot) == (certified.epoch, certified.slot)
         )
         _require(is_of_block, Link.CERTIFICATE, "it does not make this block final")
         agent_keys = [agent.consensus for agent in self._agents]
         refusal = verify_certificate(certificate, self._chain_id, agent_keys)
         _require(refusal is None, Link.CERTIFICATE, str(refusal))
         return certificate
+
+    def _follow_descendants(self, header: Header) -> tuple[bytes, Header]:
+        """Return the block that the certificate must be about: a final block's ancestors are final."""
+        above_hash, above = header_hash(self._receipt.header), header
+        for encoded in self._receipt.descendants:
+            try:
+                below = _headers.decode(encoded)
+            except CodecError as error:
+                raise _BrokenError(Link.CERTIFICATE, str(error)) from None
+            is_linked = below.parent_hash == above_hash and below.epoch == header.epoch
+            _require(is_linked, Link.CERTIFICATE, "a descendant does not stand on the block")
+            above_hash, above = header_hash(encoded), below
+        return above_hash, above
 
     def _check_metering_key(self, sender: bytes) -> None:
         is_agents = any(agent.metering == sender for agent in self._genesis.agents)

@@ -57,10 +57,16 @@ class Selection:
         return (
             entry.checked.size <= self._bytes_left
             and get_gas_limit(transaction) <= self._gas_left
-            and transaction.nonce == self._get_next_nonce(transaction.sender)
+            and transaction.nonce == self.get_next_nonce(transaction.sender)
             and transaction.fee <= self._get_sure_funds(transaction.fee_payer)
             and (not is_free_offer(transaction) or self._get_free_left(transaction.sender) > 0)
         )
+
+    def get_next_nonce(self, sender: bytes) -> int:
+        """Return the nonce of the sender's next transaction in this block."""
+        if sender not in self._next_nonces:
+            self._read_account(sender)
+        return self._next_nonces[sender]
 
     def _spend(self, address: bytes, amount: int) -> None:
         """Lower what is sure. Not below nothing: who spent more had an income in this block."""
@@ -70,11 +76,6 @@ class Selection:
         if sender not in self._free_left:
             self._free_left[sender] = count_free(self._view, sender)
         return self._free_left[sender]
-
-    def _get_next_nonce(self, sender: bytes) -> int:
-        if sender not in self._next_nonces:
-            self._read_account(sender)
-        return self._next_nonces[sender]
 
     def _get_sure_funds(self, address: bytes) -> int:
         if address not in self._sure_funds:
@@ -90,8 +91,12 @@ class Selection:
 def select(waiting: Waiting, view: StateReader, bytes_max: int, count_max: int) -> list[Entry]:
     """Return entries for one block, in the order in which they run."""
     selection = Selection(view, bytes_max, count_max)
-    runs = (_run(waiting.queue(sender)) for sender in waiting.senders())
-    lines = [(next(run), run) for run in runs]
+    lines: list[tuple[Entry, Iterator[Entry]]] = []
+    for sender in waiting.senders():
+        run = _run(waiting.queue(sender), selection.get_next_nonce(sender))
+        first = next(run, None)
+        if first is not None:
+            lines.append((first, run))
     while lines and not selection.is_full:
         lines.sort(key=lambda line: (-line[0].fee_rate, line[0].sender))
         lines = [
@@ -102,9 +107,11 @@ def select(waiting: Waiting, view: StateReader, bytes_max: int, count_max: int) 
     return selection.entries
 
 
-def _run(queue: Mapping[int, Entry]) -> Iterator[Entry]:
-    """Yield a queue's entries from its lowest nonce up to the first hole."""
-    nonce = min(queue)
+def _run(queue: Mapping[int, Entry], nonce: int) -> Iterator[Entry]:
+    """Yield a queue's entries from this nonce up to the first hole.
+
+    Those below stand in a block that is not final yet.
+    """
     while nonce in queue:
         yield queue[nonce]
         nonce += 1

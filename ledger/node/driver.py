@@ -1,241 +1,114 @@
-"""The driver of the slot machine: one consumer, effects in order, stop at the first failure.
-
-The mempool and its view belong to the event loop's thread. Everything that blocks (execution, disk,
-the signer's socket) runs in the worker's thread, so the loop stays responsive.
-"""
+"""The driver of the consensus machine: one inbox, one consumer, effects in order, stop at a failure."""
 
 import asyncio
-import logging
 from collections import deque
-from collections.abc import Callable
-from typing import assert_never
 
-from ledger.consensus.certificate import verify_vote
-from ledger.consensus.effects import (
-    BuildBlock,
-    CommitBlock,
-    Effect,
-    Halt,
-    PersistCertificate,
-    PersistProposal,
-    SignVote,
-    ValidateBlock,
-    WakeAt,
-)
-from ledger.consensus.inputs import (
-    BlockBuilt,
-    BlockCommitted,
-    BlockRefused,
-    BlockValidated,
-    Input,
-    Now,
-    SignerUnavailable,
-    Started,
-    Ticked,
-    VoteRefused,
-    VoteSigned,
-)
-from ledger.consensus.machine import apply, initial_state
-from ledger.consensus.state import Proposal, Rules
-from ledger.errors import ExecutorError, SignerError, VoteRefusedError
-from ledger.mempool.mempool import Mempool
-from ledger.node.chain import Chain
-from ledger.node.failures import FailedTransactions
-from ledger.node.views import FinalBlock
+from ledger.consensus.inputs import Input, MessageReceived, Now, PeerConnected, Started, Ticked
+from ledger.consensus.machine import Machine
+from ledger.consensus.parents import find_parent
+from ledger.consensus.state import Rules, State
+from ledger.node.inbox import Inbox
+from ledger.node.performer import TRANSACTIONS_BYTES_MAX, OnFinalBlock, Parts, Performer
 from ledger.node.worker import Worker
-from ledger.params import BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX
-from ledger.ports import Clock, VoteSigner
-from ledger.state.overlay import StateReader
-from ledger.types.block import Certificate, Vote
+from ledger.ports import Clock
+from ledger.types.messages import Message
 
-OnFinalBlock = Callable[[FinalBlock], None]
+__all__ = ["TRANSACTIONS_BYTES_MAX", "Driver", "NoPeers", "OnFinalBlock"]
 
-# What is left for transactions: a header is below 1 KiB, each transaction's length takes 5 bytes.
-TRANSACTIONS_BYTES_MAX = BLOCK_BYTES_MAX - 1_024 - 5 * BLOCK_TRANSACTIONS_MAX
 
-VALIDATION_RETRY_FIRST_S = 0.5  # a worker that was killed is back by then
-VALIDATION_RETRY_MAX_S = 30  # and one that lacks memory or files may take its time
+class NoPeers:
+    """The way to nobody: of an agent that is alone."""
 
-_log = logging.getLogger(__name__)
+    def send(self, peer: bytes, message: Message) -> None:
+        """There is nobody."""
+
+    def broadcast(self, message: Message) -> None:
+        """There is nobody."""
+
+    def gossip(self, message: Message, peers: int) -> None:
+        """There is nobody."""
 
 
 class Driver:
-    """Feeds the machine and performs its effects."""
+    """Feeds the machine and has its effects performed."""
 
-    def __init__(  # noqa: PLR0913 - the parts it moves
-        self,
-        rules: Rules,
-        *,
-        chain: Chain,
-        mempool: Mempool,
-        failed: FailedTransactions,
-        view: StateReader,
-        signer: VoteSigner,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, rules: Rules, parts: Parts, clock: Clock) -> None:
         self._rules = rules
-        self._chain = chain
-        self._mempool = mempool
-        self._failed = failed
-        self._view = view
-        self._signer = signer
+        self._parts = parts
         self._clock = clock
-        self._wake_at_ms = 0
-        self._work_arrived = asyncio.Event()
-        self._is_signer_lost = False
-        self.state = initial_state(rules, chain.tip)
+        self._inbox = Inbox()
+        self._has_new_work = False
+        self._machine = self._make_machine()
+
+    @property
+    def state(self) -> State:
+        """What the machine knows."""
+        return self._machine.state
 
     def wake(self) -> None:
         """Tell that a transaction came. Call it on the event loop."""
-        self._work_arrived.set()
+        self._has_new_work = True
+        self._inbox.stirred.set()
+
+    def deliver(self, peer: bytes, message: Message) -> bool:
+        """Take a peer's message; False where too many wait. Call it on the event loop."""
+        return self._inbox.put_message(MessageReceived(peer, message))
+
+    def connect(self, peer: bytes) -> None:
+        """Tell that a peer can be reached, perhaps again. Call it on the event loop."""
+        self._inbox.put(PeerConnected(peer))
 
     async def run(self, on_final_block: OnFinalBlock) -> None:
         """Extend the chain until cancelled; `on_final_block` hears of each block once it is on disk.
 
         Raises `StorageError` or `SignerError` when nothing safe is left to do.
         """
-        with Worker() as worker:
-            proposals, certificates = await worker.run(self._chain.recover)
-            self.state = initial_state(self._rules, self._chain.tip)
-            happened: Input = Started(proposals, certificates, self._now())
+        async with Worker() as worker:
+            performer = Performer(self._parts, worker, self._inbox, on_final_block)
+            proposals, certificates = await worker.run(self._parts.chain.recover)
+            self._machine = self._make_machine()
+            await self._feed(Started(proposals, certificates), performer)
             while True:
-                await self._feed(happened, worker, on_final_block)
-                await self._wait()
-                now = self._now()
-                happened = Ticked(self._has_work(now), now)
+                await self._wait(performer.wake_at_ms)
+                for _ in range(len(self._inbox)):
+                    await self._feed(self._inbox.take(), performer)
+                if self._has_new_work or self._now().monotonic_ms >= performer.wake_at_ms:
+                    self._has_new_work = False
+                    await self._feed(Ticked(self._has_work()), performer)
 
-    async def _feed(self, first: Input, worker: Worker, on_final_block: OnFinalBlock) -> None:
-        """Apply an input and every input that its effects lead to."""
+    def _make_machine(self) -> Machine:
+        chain = self._parts.chain
+        return Machine(self._rules, chain.load_epoch(), chain.load_place())
+
+    async def _feed(self, first: Input, performer: Performer) -> None:
+        """Give the machine an input, and every answer that must come before the next one."""
         inputs = deque([first])
         while inputs:
-            self.state, effects = apply(self.state, inputs.popleft())
-            for effect in effects:
-                answer = await self._perform(effect, worker, on_final_block)
+            for effect in self._machine.handle(inputs.popleft(), self._now()):
+                answer = await performer.perform(effect, self._machine.state.epoch)
                 if answer is not None:
                     inputs.append(answer)
 
-    async def _perform(
-        self, effect: Effect, worker: Worker, on_final_block: OnFinalBlock
-    ) -> Input | None:
-        match effect:
-            case WakeAt(monotonic_ms):
-                self._wake_at_ms = monotonic_ms
-                return None
-            case BuildBlock():
-                return await self._build(effect, worker)
-            case ValidateBlock(proposal):
-                return await self._validate(proposal, worker)
-            case CommitBlock(proposal, certificate):
-                return await self._commit(proposal, certificate, worker, on_final_block)
-            case Halt(detail):
-                raise SignerError(detail)
-            case _:
-                return await worker.run(lambda: self._perform_blocking(effect))
-
-    def _perform_blocking(
-        self, effect: PersistProposal | PersistCertificate | SignVote
-    ) -> Input | None:
-        match effect:
-            case PersistProposal(proposal):
-                self._chain.persist_proposal(proposal)
-                return None
-            case PersistCertificate(certificate):
-                self._chain.persist_certificate(certificate)
-                return None
-            case SignVote():
-                return self._sign(effect)
-            case _:
-                assert_never(effect)
-
-    async def _build(self, effect: BuildBlock, worker: Worker) -> BlockBuilt:
-        transactions = self._mempool.take(
-            TRANSACTIONS_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, self._view
-        )
-        built = await worker.run(
-            lambda: self._chain.build(effect.slot, effect.time_ms, transactions)
-        )
-        for checked, refusal in built.failed:
-            self._mempool.remove(checked.id)
-            self._failed.remember(checked.id, self._chain.tip.height + 1, refusal.detail)
-            _log.warning("transaction %s dropped, not run: %s", checked.id.hex(), refusal.detail)
-        return BlockBuilt(built.proposal)
-
-    async def _validate(self, proposal: Proposal, worker: Worker) -> BlockValidated | BlockRefused:
-        """Execute a block again until that gives a verdict.
-
-        A worker that fails says nothing about the block. It may be one that is voted for already, so
-        giving it up could leave no vote that the sign guard still allows.
-        """
-        delay_s = VALIDATION_RETRY_FIRST_S
-        while True:
-            try:
-                refusal = await worker.run(lambda: self._chain.validate(proposal))
-            except ExecutorError as error:
-                line = "block %d of slot %d cannot be executed yet, again in %g s: %s"
-                _log.warning(line, *_place(proposal), delay_s, error)
-                await asyncio.sleep(delay_s)
-                delay_s = min(2 * delay_s, VALIDATION_RETRY_MAX_S)
-                continue
-            if refusal is None:
-                return BlockValidated(proposal.hash)
-            _log.warning("block %d of slot %d is given up: %s", *_place(proposal), refusal)
-            return BlockRefused(proposal.hash, str(refusal))
-
-    def _sign(self, effect: SignVote) -> VoteSigned | VoteRefused | SignerUnavailable:
-        subject = (effect.kind, effect.epoch, effect.slot, effect.block_hash)
-        try:
-            signature = self._signer.sign_vote(*subject)
-        except VoteRefusedError as error:
-            _log.warning("slot %d: %s vote refused: %s", effect.slot, effect.kind.name, error)
-            return VoteRefused(effect.slot, str(error))
-        except SignerError as error:
-            if not self._is_signer_lost:
-                _log.warning("waiting for the SmartAgent: %s", error)
-            self._is_signer_lost = True
-            return SignerUnavailable(self._now())
-        if self._is_signer_lost:
-            _log.info("the SmartAgent signs again")
-            self._is_signer_lost = False
-        vote = Vote(*subject, voter=self._rules.our_index, signature=signature)
-        refusal = verify_vote(vote, self._rules.chain_id, self._rules.agent_keys)
-        if refusal is not None:
-            raise SignerError(f"the SmartAgent's vote is not valid on this chain: {refusal}")
-        return VoteSigned(vote, self._now())
-
-    async def _commit(
-        self,
-        proposal: Proposal,
-        certificate: Certificate,
-        worker: Worker,
-        on_final_block: OnFinalBlock,
-    ) -> BlockCommitted:
-        final = await worker.run(lambda: self._chain.commit(proposal, certificate))
-        tip = self._chain.tip
-        self._mempool.prune(final.transactions, self._view, tip.height)
-        _log.debug("block %d is final with %d transactions", tip.height, len(final.outcomes))
-        on_final_block(final)
-        return BlockCommitted(tip, self._now())
-
-    async def _wait(self) -> None:
-        """Sleep until the machine's wake time, or until a transaction comes."""
-        delay_ms = self._wake_at_ms - self._now().monotonic_ms
-        if delay_ms > 0:
+    async def _wait(self, wake_at_ms: int) -> None:
+        """Sleep until the machine's wake time, or until something came."""
+        delay_ms = wake_at_ms - self._now().monotonic_ms
+        if delay_ms > 0 and not self._inbox:
             try:
                 async with asyncio.timeout(delay_ms / 1000):
-                    await self._work_arrived.wait()
+                    await self._inbox.stirred.wait()
             except TimeoutError:
                 pass
-        self._work_arrived.clear()
+        self._inbox.stirred.clear()
 
-    def _has_work(self, now: Now) -> bool:
+    def _has_work(self) -> bool:
         """Tell whether a block would hold anything; asked exactly only when a block is due."""
-        if now.monotonic_ms < self.state.due_with_work_ms:
-            return len(self._mempool) > 0
-        return bool(self._mempool.take(TRANSACTIONS_BYTES_MAX, 1, self._view))
+        parts, state = self._parts, self._machine.state
+        if not parts.mempool or self._now().monotonic_ms < state.pace.due_ms:
+            return len(parts.mempool) > 0
+        parent = find_parent(state)
+        view = parts.view if parent is None else parts.chain.view_at(parts.view, parent.tip.hash)
+        return bool(parts.mempool.take(TRANSACTIONS_BYTES_MAX, 1, view))
 
     def _now(self) -> Now:
-        return Now(self._clock.now_ms(), self._clock.monotonic_ns() // 1_000_000)
-
-
-def _place(proposal: Proposal) -> tuple[int, int]:
-    return proposal.header.height, proposal.header.slot
+        clock = self._clock
+        return Now(clock.now_ms(), clock.monotonic_ns() // 1_000_000, clock.is_synchronised())

@@ -2,37 +2,81 @@
 
 from collections.abc import Sequence
 
-from ledger.codec.canonical import Decoder
+from ledger.codec.canonical import Decoder, encode
 from ledger.codec.merkle import audit_path
 from ledger.consensus.certificate import verify_certificate
-from ledger.crypto.domains import VoteKind
+from ledger.crypto.domains import VoteKind, header_hash
 from ledger.errors import CodecError, CorruptStorageError
 from ledger.light import AnchorEvidence
+from ledger.params import PROOF_HEADERS_MAX
+from ledger.state.epochs import get_past_epoch
+from ledger.state.identities import get_node
 from ledger.storage.faults import describe_corruption
 from ledger.storage.reader import ChainReader, StoredBlock
-from ledger.types.block import Certificate
+from ledger.types.block import FinalityProof, Header
+from ledger.types.genesis import Genesis
 
-_certificates = Decoder(Certificate)
+_proofs = Decoder(FinalityProof)
+_headers = Decoder(Header)
 
 
-def load_certificate(
-    reader: ChainReader, block: StoredBlock, agent_keys: Sequence[bytes]
-) -> Certificate:
-    """Return the certificate that makes the block final; raises `CorruptStorageError`."""
+def load_agent_keys(reader: ChainReader, epoch: int, genesis: Genesis) -> tuple[bytes, ...]:
+    """Return the consensus keys of an epoch's set: from the state as long as it keeps that epoch.
+
+    Before that there is the set of the genesis.
+    """
+    past = get_past_epoch(reader, epoch)
+    nodes = () if past is None else tuple(get_node(reader, node) for node in past.nodes)
+    keys = tuple(node.consensus for node in nodes if node is not None)
+    if keys and len(keys) == len(nodes):
+        return keys
+    by_seat = sorted(genesis.agents, key=lambda agent: agent.node)
+    return tuple(agent.consensus for agent in by_seat)
+
+
+def load_proof(reader: ChainReader, block: StoredBlock, genesis: Genesis) -> FinalityProof:
+    """Return what makes the block final; raises `CorruptStorageError`.
+
+    Where the block has no proof of its own, that is the next one above and the headers up to it.
+    """
+    headers: list[bytes] = []
+    bearer = block
+    while not bearer.proof and len(headers) < PROOF_HEADERS_MAX:
+        above = reader.block(bearer.header.height + 1)
+        if above is None:
+            raise _damaged(reader, block, "nothing above it is proven")
+        headers.append(above.header_bytes)
+        bearer = above
     try:
-        certificate = _certificates.decode(block.certificate)
+        own = _proofs.decode(bearer.proof)
+        proof = FinalityProof((*headers, *own.headers), own.certificate)
+        keys = load_agent_keys(reader, block.header.epoch, genesis)
+        fault = _find_fault(proof, block, keys)
     except CodecError as error:
         raise _damaged(reader, block, str(error)) from None
-    if certificate.kind is not VoteKind.FINALIZE or certificate.block_hash != block.hash:
-        raise _damaged(reader, block, "of another block")
+    if fault is not None:
+        raise _damaged(reader, block, fault)
+    return proof
+
+
+def _find_fault(
+    proof: FinalityProof, block: StoredBlock, agent_keys: Sequence[bytes]
+) -> str | None:
+    """Say why a proof does not make this block final, or None. Raises `CodecError`."""
+    certified = block.hash
+    for encoded in proof.headers:
+        if _headers.decode(encoded).parent_hash != certified:
+            return "a header of its proof is not linked"
+        certified = header_hash(encoded)
+    certificate = proof.certificate
+    if certificate.kind is not VoteKind.FINALIZE or certificate.block_hash != certified:
+        return "of another block"
     refusal = verify_certificate(certificate, block.header.chain_id, agent_keys)
-    if refusal is not None:
-        raise _damaged(reader, block, str(refusal))
-    return certificate
+    return None if refusal is None else str(refusal)
 
 
 def load_evidence(
-    reader: ChainReader, transaction_id: bytes, agent_keys: Sequence[bytes]
+    reader: ChainReader, transaction_id: bytes, genesis: Genesis
 ) -> AnchorEvidence | None:
     """Return what proves a final transaction and its outcome; None while it is not final.
 
@@ -45,7 +89,7 @@ def load_evidence(
     if block is None:
         detail = f"block {found.height} is missing, its transactions are not"
         raise CorruptStorageError(describe_corruption(reader.path, detail))
-    load_certificate(reader, block, agent_keys)
+    proof = load_proof(reader, block, genesis)
     transactions = reader.transactions(block)
     return AnchorEvidence(
         transaction=found.raw,
@@ -55,7 +99,8 @@ def load_evidence(
         transaction_path=audit_path([item.raw for item in transactions], found.position),
         outcome_path=audit_path([item.outcome for item in transactions], found.position),
         header=block.header_bytes,
-        certificate=block.certificate,
+        certificate=encode(proof.certificate),
+        descendants=proof.headers,
     )
 
 

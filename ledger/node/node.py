@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Self
 
 from ledger.codec.canonical import Decoder
+from ledger.consensus.describing import describe
 from ledger.consensus.state import Rules
 from ledger.errors import GenesisError, LedgerError, Rejected, SignerError
 from ledger.light import AnchorEvidence
 from ledger.mempool.mempool import Mempool
 from ledger.node.chain import Chain
-from ledger.node.driver import Driver, OnFinalBlock
-from ledger.node.evidence import load_certificate, load_evidence
+from ledger.node.driver import Driver, NoPeers, OnFinalBlock
+from ledger.node.evidence import load_evidence, load_proof
 from ledger.node.execution import SerialExecutor
 from ledger.node.failures import FailedTransactions
+from ledger.node.performer import Parts
 from ledger.node.queries import ContractQueries
 from ledger.node.views import (
     AccountView,
@@ -42,6 +44,7 @@ from ledger.state.transition import check_transaction, genesis_writes
 from ledger.storage.reader import ChainReader
 from ledger.storage.store import ChainStore
 from ledger.storage.verification import load_state_tree
+from ledger.types.block import Vote
 from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import check_genesis
 from ledger.types.identity_records import Revocation, Software
@@ -50,6 +53,10 @@ from ledger.types.records import Device
 
 _devices = Decoder(Device)
 _outcomes = Decoder(Outcome)
+
+
+def _ignore_evidence(_first: Vote, _second: Vote) -> None:
+    """An agent that is alone sees no votes but its own."""
 
 
 class LedgerNode:
@@ -74,25 +81,17 @@ class LedgerNode:
         self._failed = FailedTransactions()
         self._clock = clock
         self._mempool = Mempool()
-        by_seat = sorted(genesis.agents, key=lambda agent: agent.node)
-        self._agent_keys = tuple(agent.consensus for agent in by_seat)
-        rules = Rules(
-            chain_id=chain.chain_id,
-            epoch=0,
-            slot_ms=genesis.slot_ms,
-            heartbeat_ms=genesis.heartbeat_ms,
-            agent_keys=self._agent_keys,
-            our_index=0,
-        )
-        self._driver = Driver(
-            rules,
+        parts = Parts(
             chain=chain,
             mempool=self._mempool,
             failed=self._failed,
             view=reader,
             signer=signer,
-            clock=clock,
+            peers=NoPeers(),
+            on_evidence=_ignore_evidence,
         )
+        rules = Rules(chain.chain_id, genesis.slot_ms, genesis.heartbeat_ms)
+        self._driver = Driver(rules, parts, clock)
 
     @classmethod
     def open(  # noqa: PLR0913 - the parts it is opened with
@@ -108,8 +107,8 @@ class LedgerNode:
     ) -> Self:
         """Open the chain database at `path`, created from `genesis` where there is none.
 
-        `onion` opens this agent's onion, if the chain knows of one. With a `query_executor` of their own, queries and block production never wait for each other;
-        the caller closes both executors.
+        `onion` opens this agent's onion, if the chain knows of one. With a `query_executor` of their own,
+        queries and block production never wait for each other; the caller closes both executors.
 
         Raises `GenesisError`, `SignerError` where the SmartAgent holds another key than the
         genesis names, and `StorageError` where the database is in use, damaged or another chain's.
@@ -192,11 +191,11 @@ class LedgerNode:
             hash=tip.hash,
             time_ms=tip.time_ms,
             slot_ms=self._genesis.slot_ms,
-            epoch=state.rules.epoch,
-            slot=state.slot,
+            epoch=state.epoch.number,
+            slot=max(state.slot, tip.slot + 1),
             agents=len(self._genesis.agents),
             pending=len(self._mempool),
-            state=state.step.value,
+            state=describe(state),
             clock="synchronised" if is_synchronised else "unsynchronised",
         )
 
@@ -249,13 +248,13 @@ class LedgerNode:
         if stored is None:
             return None
         transactions = self._reader.transactions(stored)
-        certificate = load_certificate(self._reader, stored, self._agent_keys)
+        certificate = load_proof(self._reader, stored, self._genesis).certificate
         ids = tuple(transaction.id for transaction in transactions)
         return BlockView(stored.header, stored.hash, certificate, ids)
 
     def anchor_evidence(self, transaction_id: bytes) -> AnchorEvidence | None:
         """Return what proves that a transaction is final and what it did; None while it is not."""
-        return load_evidence(self._reader, transaction_id, self._agent_keys)
+        return load_evidence(self._reader, transaction_id, self._genesis)
 
     def query(self, contract: bytes, method: str, args: bytes) -> ExecutionResult | Rejected:
         """Ask a contract at the newest final block; `args` is canonical MessagePack.

@@ -69,7 +69,10 @@ class TransactionView:
 
 @dataclass(frozen=True, slots=True)
 class BlockView:
-    """A final block: header, hash, certificate, and its transactions' ids in order."""
+    """A final block: header, hash, transactions' ids in order, and the certificate that proves it.
+
+    The certificate may be a descendant's.
+    """
 
     header: Header
     hash: bytes
@@ -83,6 +86,5 @@ class FinalBlock:
 
     header: Header
     hash: bytes
-    certificate: Certificate
     transactions: tuple[CheckedTransaction, ...]
     outcomes: tuple[Outcome, ...]

@@ -38,12 +38,12 @@ _HAS_TRANSACTION = "SELECT 1 FROM transaction_ WHERE id = ?"
 
 @dataclass(frozen=True, slots=True)
 class StoredBlock:
-    """A final block without its transactions; `header_bytes` and `certificate` are canonical."""
+    """A final block without its transactions; `header_bytes` and `proof` are canonical."""
 
     header: Header
     hash: bytes
     header_bytes: bytes
-    certificate: bytes
+    proof: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +124,14 @@ class ChainReader:
 
     def block(self, height: int) -> StoredBlock | None:
         """Return the final block at `height`, or None when there is none yet."""
-        query = BlockRow.select(BlockRow.hash, BlockRow.header, BlockRow.certificate)
+        query = BlockRow.select(BlockRow.hash, BlockRow.header, BlockRow.proof)
         with storage_faults(self.path, "read"):
             rows = list(query.where(BlockRow.height == height).tuples().execute(self._database))
         if not rows:
             return None
-        block_hash, header_bytes, certificate = rows[0]
+        block_hash, header_bytes, proof = rows[0]
         header = self._decode_header(height, block_hash, header_bytes)
-        return StoredBlock(header, block_hash, header_bytes, certificate)
+        return StoredBlock(header, block_hash, header_bytes, proof)
 
     def transactions(self, block: StoredBlock) -> tuple[StoredTransaction, ...]:
         """Return the block's transactions in order, checked against the roots in its header."""

@@ -16,7 +16,7 @@ from peewee import (
     TextField,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead file may keep after a burst
 _BUSY_TIMEOUT_MS = 5_000  # a checkpoint may hold a reader up, never longer than this
@@ -53,12 +53,15 @@ class MetaRow(Model):
 
 
 class BlockRow(Model):
-    """One final block: canonical header bytes and the finalization certificate's."""
+    """One final block: canonical header bytes and its finality proof's.
+
+    The proof is empty where the next block that has one covers this one too.
+    """
 
     height = IntegerField(primary_key=True)
     hash = BlobField()
     header = BlobField()
-    certificate = BlobField()
+    proof = BlobField()
 
     class Meta:
         """Options of the table."""

@@ -51,12 +51,15 @@ _headers = Decoder(Header)
 
 @dataclass(frozen=True, slots=True)
 class NewBlock:
-    """What becomes final: canonical bytes, and (id, raw, canonical outcome) of each transaction."""
+    """What becomes final: canonical bytes, and (id, raw, canonical outcome) of each transaction.
+
+    `proof` is empty where the proof of a later block covers this one.
+    """
 
     header: Header
     hash: bytes
     header_bytes: bytes
-    certificate: bytes
+    proof: bytes
     transactions: tuple[tuple[bytes, bytes, bytes], ...]
 
 
@@ -161,8 +164,8 @@ class ChainStore(ChainReader):
         with self._writing():
             connection = raw_connection(self._database)
             connection.execute(
-                "INSERT INTO block (height, hash, header, certificate) VALUES (?,?,?,?)",
-                (height, block.hash, block.header_bytes, block.certificate),
+                "INSERT INTO block (height, hash, header, proof) VALUES (?,?,?,?)",
+                (height, block.hash, block.header_bytes, block.proof),
             )
             connection.executemany(
                 _PUT_TRANSACTION,

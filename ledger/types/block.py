@@ -1,8 +1,12 @@
 """Blocks, votes and certificates (consensus specification 1.3)."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from ledger.crypto.domains import VoteKind
+from ledger.params import HEADER_BYTES_MAX, PROOF_HEADERS_MAX
 from ledger.types.primitives import Counter, Hash, Signature, SignerBitmap
 
 
@@ -57,3 +61,17 @@ class Certificate(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     block_hash: Hash
     signers: SignerBitmap
     signatures: tuple[Signature, ...]
+
+
+class FinalityProof(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What makes a block final: a FINALIZE certificate of it, or of a descendant.
+
+    `headers` are the canonical headers from the block's child to the certified block, none when the
+    certificate is the block's own. Finality of a descendant is finality of the block.
+    """
+
+    headers: Annotated[
+        tuple[Annotated[bytes, Meta(max_length=HEADER_BYTES_MAX)], ...],
+        Meta(max_length=PROOF_HEADERS_MAX),
+    ]
+    certificate: Certificate

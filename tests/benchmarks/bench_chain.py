@@ -16,8 +16,9 @@ from pathlib import Path
 from nacl.bindings import crypto_sign_open
 
 from ledger.codec.canonical import Decoder
+from ledger.consensus.blocks import NO_SIGNERS, Proposal
 from ledger.consensus.certificate import build_certificate
-from ledger.consensus.state import Proposal
+from ledger.consensus.effects import BuildBlock
 from ledger.crypto.domains import VoteKind, transaction_message
 from ledger.errors import Rejected
 from ledger.node.chain import Chain
@@ -25,7 +26,7 @@ from ledger.params import PROTOCOL_VERSION
 from ledger.state.transition import CheckedTransaction, check_transaction, genesis_writes
 from ledger.storage.store import ChainStore
 from ledger.storage.verification import load_state_tree
-from ledger.types.block import Vote
+from ledger.types.block import FinalityProof, Vote
 from ledger.types.genesis import Allocation, Genesis
 from ledger.types.genesis_file import genesis_chain_id
 from ledger.types.transaction import SignedTransaction
@@ -84,10 +85,11 @@ def append_block(chain: Chain, chain_id: bytes, raws: list[bytes]) -> None:
         assert not isinstance(transaction, Rejected), transaction
         checked.append(transaction)
     slot = chain.tip.slot + 1
-    proposal: Proposal = chain.build(slot, chain.tip.time_ms + 1_000, checked).proposal
+    wanted = BuildBlock(chain.load_epoch(), slot, chain.tip, NO_SIGNERS, chain.tip.time_ms + 1_000)
+    proposal: Proposal = chain.build(wanted, checked).proposal
     assert len(proposal.block.transactions) == len(raws)
     vote = Vote(VoteKind.FINALIZE, 0, slot, proposal.hash, 0, bytes(64))
-    chain.commit(proposal, build_certificate([vote]))
+    chain.commit(proposal, FinalityProof((), build_certificate([vote])))
 
 
 def main() -> None:

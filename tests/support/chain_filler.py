@@ -4,12 +4,13 @@ from pathlib import Path
 
 from ledger.codec.canonical import encode
 from ledger.codec.merkle import merkle_root
-from ledger.consensus.certificate import NO_SIGNERS, build_certificate
+from ledger.consensus.blocks import NO_SIGNERS
+from ledger.consensus.certificate import build_certificate
 from ledger.crypto.domains import NO_HASH, VoteKind, header_hash, transaction_id
 from ledger.params import PROTOCOL_VERSION
 from ledger.state.commitment import StateTree
 from ledger.storage.store import ChainStore, NewBlock
-from ledger.types.block import Header, Vote
+from ledger.types.block import FinalityProof, Header, Vote
 from ledger.types.genesis import Genesis
 from ledger.types.transaction import SignedTransaction
 from tests.support.ledger_lab import make_genesis
@@ -55,8 +56,8 @@ class Filler:
         vote = Vote(VoteKind.FINALIZE, 0, header.slot, self.parent, 0, bytes(64))
         ids = [transaction_id(payload) for payload in payloads]
         rows = tuple(zip(ids, raws, outcomes, strict=True))
-        certificate = encode(build_certificate([vote]))
-        return NewBlock(header, self.parent, encoded, certificate, rows), writes
+        proof = encode(FinalityProof((), build_certificate([vote])))
+        return NewBlock(header, self.parent, encoded, proof, rows), writes
 
     def append(self, writes: dict[bytes, bytes | None], *payloads: bytes) -> NewBlock:
         block, writes = self.make(writes, *payloads)

@@ -1,267 +1,363 @@
-"""The slot machine, read as scripts: what happens, and what the machine then wants done."""
+"""The machine as scripts: an input, and exactly what it makes the shell do, in order."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ledger.consensus.certificate import NO_SIGNERS, build_certificate
+from ledger.codec.canonical import encode
+from ledger.codec.merkle import merkle_root
+from ledger.consensus.blocks import NO_SIGNERS, Proposal
+from ledger.consensus.certificate import build_certificate
 from ledger.consensus.effects import (
+    Broadcast,
     BuildBlock,
     CommitBlock,
     Effect,
+    Gossip,
     Halt,
     PersistCertificate,
     PersistProposal,
+    ReportEvidence,
+    Send,
     SignVote,
     ValidateBlock,
+    VerifySignatures,
     WakeAt,
 )
+from ledger.consensus.epoch import Epoch, Tip
 from ledger.consensus.inputs import (
     BlockBuilt,
-    BlockCommitted,
     BlockRefused,
     BlockValidated,
     Input,
+    MessageReceived,
     Now,
+    SignaturesVerified,
     SignerUnavailable,
     Started,
     Ticked,
     VoteRefused,
     VoteSigned,
 )
-from ledger.consensus.machine import SIGNER_RETRY_MS, apply, initial_state
-from ledger.consensus.state import Proposal, Rules, Step, Tip
-from ledger.crypto.domains import NO_HASH, VoteKind
+from ledger.consensus.machine import Machine
+from ledger.consensus.state import DELTA_MS, RETRY_MS, Rules
+from ledger.crypto.domains import NO_HASH, VoteKind, header_hash
 from ledger.params import PROTOCOL_VERSION
-from ledger.types.block import Block, Certificate, Header, Vote
+from ledger.types.block import Block, Certificate, FinalityProof, Header, Vote
+from ledger.types.messages import CertificateMessage, GetBlock, Propose, VoteMessage
 
-SLOT_MS, HEARTBEAT_MS = 3_000, 30_000
-TIP = Tip(height=4, slot=6, hash=b"p" * 32, time_ms=100_000, signers=NO_SIGNERS)
-RULES = Rules(b"c" * 32, 0, SLOT_MS, HEARTBEAT_MS, (b"k" * 32,), 0)
-AT_TIP = Now(wall_ms=TIP.time_ms, monotonic_ms=50)
-LATE = Now(wall_ms=TIP.time_ms + HEARTBEAT_MS, monotonic_ms=50)
-
-
-def proposal(slot: int = 7, parent: bytes = TIP.hash, name: bytes = b"b") -> Proposal:
-    header = Header(
-        version=PROTOCOL_VERSION,
-        chain_id=RULES.chain_id,
-        epoch=0,
-        slot=slot,
-        height=5,
-        parent_slot=6,
-        parent_hash=parent,
-        time_ms=103_000,
-        proposer=bytes(32),
-        seal=False,
-        transactions_root=NO_HASH,
-        state_root=NO_HASH,
-        outcomes_root=NO_HASH,
-        reveal=NO_HASH,
-        parent_signers=NO_SIGNERS,
-        next_set_hash=NO_HASH,
-    )
-    return Proposal(header, name * 32, Block(b"header", ()))
-
-
-BLOCK = proposal()
-
-
-def vote(kind: VoteKind, slot: int = 7, block: bytes = BLOCK.hash) -> Vote:
-    return Vote(kind, 0, slot, NO_HASH if kind is VoteKind.NULLIFY else block, 0, bytes(64))
-
-
-def certificate(kind: VoteKind, slot: int = 7) -> Certificate:
-    return build_certificate([vote(kind, slot)])
-
-
-def sign(kind: VoteKind, slot: int = 7, block: bytes = BLOCK.hash) -> SignVote:
-    return SignVote(kind, 0, slot, NO_HASH if kind is VoteKind.NULLIFY else block)
+CHAIN = b"c" * 32
+ROOT = Tip(0, 0, CHAIN, 100_000)
+RULES = Rules(CHAIN, slot_ms=3_000, heartbeat_ms=30_000)
+NODES = tuple(bytes([65 + seat]) * 32 for seat in range(4))
+KEYS = tuple(bytes([97 + seat]) * 32 for seat in range(4))
+N, X, F = VoteKind.NOTARIZE, VoteKind.NULLIFY, VoteKind.FINALIZE
 
 
 class Script:
-    """Feeds inputs and compares the effects."""
+    """A machine whose clock starts one slot after the root, so that a block is due at once."""
 
-    def __init__(self) -> None:
-        self.state = initial_state(RULES, TIP)
+    def __init__(self, *, agents: int = 4, seat: int | None = 0) -> None:
+        self.epoch = Epoch(0, NODES[:agents], KEYS[:agents], bytes(32), ROOT, seat)
+        self.machine = Machine(RULES, self.epoch, ROOT)
+        self.now_ms = 50_000
 
-    def when(self, happened: Input, *, then: tuple[Effect, ...]) -> None:
-        self.state, effects = apply(self.state, happened)
-        assert effects == then
+    @property
+    def state(self):
+        return self.machine.state
 
-    def started(self, now: Now = LATE, *log: Proposal | Certificate) -> "Script":
-        blocks = tuple(entry for entry in log if isinstance(entry, Proposal))
-        certificates = tuple(entry for entry in log if isinstance(entry, Certificate))
-        self.state, _ = apply(self.state, Started(blocks, certificates, now))
-        return self
+    def give(self, happened: Input) -> list[Effect]:
+        """Give an input; return its effects but for the wake time."""
+        now = Now(ROOT.time_ms + 3_000 + self.now_ms - 50_000, self.now_ms)
+        effects = self.machine.handle(happened, now)
+        return [effect for effect in effects if not isinstance(effect, WakeAt)]
 
-    def built(self) -> "Script":
-        self.state, _ = apply(self.state, Ticked(has_work=True, now=LATE))
-        self.state, _ = apply(self.state, BlockBuilt(BLOCK))
-        return self
+    def start(self, *, has_work: bool = True) -> list[Effect]:
+        self.give(Started((), ()))
+        return self.give(Ticked(has_work))
 
+    def hear(self, *votes: Vote) -> list[Effect]:
+        return self.give(SignaturesVerified(NODES[1], votes, (), None))
 
-def test_a_block_from_the_pace_to_its_commit():
-    script = Script()
-    script.when(Started((), (), LATE), then=(WakeAt(50),))
-    script.when(Ticked(has_work=True, now=LATE), then=(BuildBlock(7, TIP, LATE.wall_ms),))
-    script.when(BlockBuilt(BLOCK), then=(PersistProposal(BLOCK), sign(VoteKind.NOTARIZE)))
-    script.when(
-        VoteSigned(vote(VoteKind.NOTARIZE), LATE),
-        then=(PersistCertificate(certificate(VoteKind.NOTARIZE)), sign(VoteKind.FINALIZE)),
-    )
-    script.when(
-        VoteSigned(vote(VoteKind.FINALIZE), LATE),
-        then=(CommitBlock(BLOCK, certificate(VoteKind.FINALIZE)),),
-    )
-    new_tip = replace(TIP, height=5, slot=7, hash=BLOCK.hash, time_ms=LATE.wall_ms)
-    script.when(BlockCommitted(new_tip, LATE), then=(WakeAt(50 + SLOT_MS),))
-    assert (script.state.slot, script.state.tip, script.state.step) == (8, new_tip, Step.WAITING)
+    def propose(self, proposal: Proposal, *certificates: Certificate) -> list[Effect]:
+        leader = self.epoch.leader(proposal.header.slot)
+        vote = Vote(N, 0, proposal.header.slot, proposal.hash, leader, b"s" * 64)
+        message = Propose(proposal.block, vote, certificates)
+        asked = self.give(MessageReceived(NODES[leader], message))
+        if not any(isinstance(effect, VerifySignatures) for effect in asked):
+            return asked
+        return self.give(SignaturesVerified(NODES[leader], (vote,), certificates, message))
 
-
-class TestPace:
-    def test_with_work_a_block_waits_for_the_block_interval(self):
-        script = Script()
-        script.when(Started((), (), AT_TIP), then=(WakeAt(50 + SLOT_MS),))
-        early = Now(TIP.time_ms + 2_999, 50 + 2_999)
-        script.when(Ticked(has_work=True, now=early), then=(WakeAt(50 + SLOT_MS),))
-        due = Now(TIP.time_ms + 3_000, 50 + 3_000)
-        script.when(Ticked(has_work=True, now=due), then=(BuildBlock(7, TIP, 103_000),))
-
-    def test_without_work_a_block_waits_for_the_heartbeat(self):
-        script = Script().started(AT_TIP)
-        due = Now(TIP.time_ms + 3_000, 50 + 3_000)
-        script.when(Ticked(has_work=False, now=due), then=(WakeAt(50 + HEARTBEAT_MS),))
-        beat = Now(TIP.time_ms + HEARTBEAT_MS, 50 + HEARTBEAT_MS)
-        script.when(Ticked(has_work=False, now=beat), then=(BuildBlock(7, TIP, beat.wall_ms),))
-
-    def test_work_that_comes_while_idle_is_taken_at_once(self):
-        script = Script().started(AT_TIP)
-        later = Now(TIP.time_ms + 9_000, 50 + 9_000)
-        script.when(Ticked(has_work=True, now=later), then=(BuildBlock(7, TIP, later.wall_ms),))
-
-    def test_a_wall_clock_far_behind_the_chain_does_not_stop_it(self):
-        script = Script()
-        boot = Now(wall_ms=0, monotonic_ms=50)
-        script.when(Started((), (), boot), then=(WakeAt(50 + SLOT_MS),))
-        due = Now(wall_ms=SLOT_MS, monotonic_ms=50 + SLOT_MS)
-        # The block's time still moves on from its parent's.
-        script.when(Ticked(has_work=True, now=due), then=(BuildBlock(7, TIP, 103_000),))
-
-    def test_a_wall_clock_far_ahead_is_believed_and_waits_for_nothing(self):
-        script = Script()
-        ahead = Now(wall_ms=10**12, monotonic_ms=50)
-        script.when(Started((), (), ahead), then=(WakeAt(50),))
-        script.when(Ticked(has_work=False, now=ahead), then=(BuildBlock(7, TIP, 10**12),))
-
-    def test_ticks_while_a_block_is_under_way_change_nothing(self):
-        script = Script().started()
-        script.when(Ticked(has_work=True, now=LATE), then=(BuildBlock(7, TIP, LATE.wall_ms),))
-        script.when(Ticked(has_work=True, now=LATE), then=())
+    def block(self, slot: int = 1, parent: Proposal | None = None, **changed: Any) -> Proposal:
+        fields: dict[str, Any] = {
+            "version": PROTOCOL_VERSION,
+            "chain_id": CHAIN,
+            "epoch": 0,
+            "slot": slot,
+            "height": 1 if parent is None else parent.header.height + 1,
+            "parent_slot": 0 if parent is None else parent.header.slot,
+            "parent_hash": CHAIN if parent is None else parent.hash,
+            "time_ms": 103_000 if parent is None else parent.header.time_ms + 3_000,
+            "proposer": NODES[self.epoch.leader(slot)],
+            "seal": False,
+            "transactions_root": merkle_root(()),
+            "state_root": NO_HASH,
+            "outcomes_root": NO_HASH,
+            "reveal": NO_HASH,
+            "parent_signers": NO_SIGNERS,
+            "next_set_hash": NO_HASH,
+        }
+        header = Header(**{**fields, **changed})
+        block = Block(encode(header), ())
+        return Proposal(header, header_hash(block.header), block)
 
 
-class TestRecovery:
-    def test_a_block_in_the_log_is_proposed_again_and_no_other(self):
-        script = Script()
-        script.when(Started((BLOCK,), (), LATE), then=(ValidateBlock(BLOCK),))
-        script.when(Ticked(has_work=True, now=LATE), then=())
-        script.when(BlockValidated(BLOCK.hash), then=(sign(VoteKind.NOTARIZE),))
-
-    def test_a_notarized_block_in_the_log_goes_on_to_finalize(self):
-        script = Script()
-        notarized = certificate(VoteKind.NOTARIZE)
-        script.when(Started((BLOCK,), (notarized,), LATE), then=(ValidateBlock(BLOCK),))
-        script.when(BlockValidated(BLOCK.hash), then=(sign(VoteKind.FINALIZE),))
-
-    def test_a_block_that_cannot_be_executed_again_is_skipped(self):
-        script = Script().started(LATE, BLOCK)
-        script.when(BlockRefused(BLOCK.hash, "worker gone"), then=(sign(VoteKind.NULLIFY),))
-        script.when(
-            VoteSigned(vote(VoteKind.NULLIFY), LATE),
-            then=(PersistCertificate(certificate(VoteKind.NULLIFY)), WakeAt(50)),
-        )
-        script.when(Ticked(has_work=True, now=LATE), then=(BuildBlock(8, TIP, LATE.wall_ms),))
-
-    def test_skipped_slots_in_the_log_stay_skipped(self):
-        skipped = [certificate(VoteKind.NULLIFY, slot) for slot in (8, 7)]
-        script = Script().started(LATE, BLOCK, *skipped)
-        script.when(Ticked(has_work=True, now=LATE), then=(BuildBlock(9, TIP, LATE.wall_ms),))
-
-    def test_a_block_in_the_log_on_another_parent_is_not_proposed(self):
-        script = Script()
-        script.when(Started((proposal(parent=b"x" * 32),), (), LATE), then=(WakeAt(50),))
-
-    def test_a_block_in_the_log_of_a_final_slot_is_not_proposed(self):
-        script = Script()
-        script.when(Started((proposal(slot=6),), (), LATE), then=(WakeAt(50),))
+def vote(kind: VoteKind, slot: int, block_hash: bytes, voter: int) -> Vote:
+    return Vote(kind, 0, slot, block_hash, voter, bytes([voter]) * 64)
 
 
-class TestSigner:
-    def test_a_refused_notarize_skips_the_slot(self):
-        script = Script().started().built()
-        script.when(VoteRefused(7, "another block"), then=(sign(VoteKind.NULLIFY),))
+def certificate(kind: VoteKind, slot: int, block_hash: bytes, *voters: int) -> Certificate:
+    return build_certificate([vote(kind, slot, block_hash, voter) for voter in voters])
 
-    def test_a_refused_finalize_skips_the_slot(self):
-        script = Script().started().built()
-        script.state, _ = apply(script.state, VoteSigned(vote(VoteKind.NOTARIZE), LATE))
-        script.when(VoteRefused(7, "skipped before"), then=(sign(VoteKind.NULLIFY),))
 
-    def test_a_refused_nullify_halts_with_what_to_do(self):
-        script = Script().started().built()
-        script.state, _ = apply(script.state, VoteRefused(7, "another block"))
-        script.state, effects = apply(script.state, VoteRefused(7, "behind slot 12"))
-        (halt,) = effects
+def seat_that_follows(slot: int = 1) -> int:
+    """A seat that does not lead the slot."""
+    return (Script().epoch.leader(slot) + 1) % 4
+
+
+def kinds(effects: list[Effect]) -> list[type]:
+    return [type(effect) for effect in effects]
+
+
+class TestAlone:
+    def test_a_block_is_durable_before_each_vote_and_final_at_the_end(self):
+        script = Script(agents=1)
+        (build,) = script.start()
+        assert build == BuildBlock(script.epoch, 1, ROOT, NO_SIGNERS, 103_000)
+        block = script.block()
+        assert script.give(BlockBuilt(block)) == [
+            PersistProposal(block),
+            SignVote(N, 0, 1, block.hash),
+        ]
+        ours = vote(N, 1, block.hash, 0)
+        notarization = certificate(N, 1, block.hash, 0)
+        effects = script.give(VoteSigned(ours))
+        assert effects[1:] == [
+            PersistCertificate(notarization),
+            SignVote(F, 0, 1, block.hash),
+        ]
+        final = vote(F, 1, block.hash, 0)
+        proof = FinalityProof((), certificate(F, 1, block.hash, 0))
+        assert script.give(VoteSigned(final))[1:] == [CommitBlock(block, proof)]
+        assert (script.state.tip.height, script.state.slot) == (1, 2)
+
+    def test_without_work_there_is_no_block_before_the_heartbeat(self):
+        script = Script(agents=1)
+        assert script.start(has_work=False) == []
+        script.now_ms += 26_999
+        assert script.give(Ticked(has_work=False)) == []
+        script.now_ms += 1
+        assert kinds(script.give(Ticked(has_work=False))) == [BuildBlock]
+
+    def test_nobody_is_waited_for_and_so_no_slot_is_skipped(self):
+        script = Script(agents=1)
+        script.start()
+        script.now_ms += 60_000
+        assert SignVote(X, 0, 1, NO_HASH) not in script.give(Ticked(has_work=True))
+
+    def test_a_refused_vote_skips_the_slot_and_a_refused_skip_halts(self):
+        script = Script(agents=1)
+        script.start()
+        block = script.block()
+        script.give(BlockBuilt(block))
+        assert script.give(VoteRefused(N, 1, "why")) == [SignVote(X, 0, 1, NO_HASH)]
+        (halt,) = script.give(VoteRefused(X, 1, "why not"))
         assert isinstance(halt, Halt)
-        assert "slot 7" in halt.detail
-        assert "behind slot 12" in halt.detail
         assert "put the newest chain database back" in halt.detail
-        script.when(Ticked(has_work=True, now=LATE), then=())
+        assert script.give(Ticked(has_work=True)) == []
 
-    def test_a_silent_signer_is_asked_again_for_the_same_vote(self):
-        script = Script().started().built()
-        retry = 50 + SIGNER_RETRY_MS
-        script.when(SignerUnavailable(LATE), then=(WakeAt(retry),))
-        script.when(Ticked(has_work=True, now=LATE), then=(WakeAt(retry),))
-        due = replace(LATE, monotonic_ms=retry)
-        script.when(Ticked(has_work=False, now=due), then=(sign(VoteKind.NOTARIZE),))
-        script.when(Ticked(has_work=False, now=due), then=())
+    def test_a_signer_that_is_away_is_asked_again(self):
+        script = Script(agents=1)
+        script.start()
+        block = script.block()
+        script.give(BlockBuilt(block))
+        script.give(SignerUnavailable(N, 0, 1, block.hash))
+        script.now_ms += RETRY_MS - 1
+        assert script.give(Ticked(has_work=True)) == []
+        script.now_ms += 1
+        assert script.give(Ticked(has_work=True)) == [SignVote(N, 0, 1, block.hash)]
 
-
-@pytest.mark.parametrize(
-    "stray",
-    [
-        BlockBuilt(BLOCK),
-        BlockValidated(BLOCK.hash),
-        BlockRefused(BLOCK.hash, "late"),
-        VoteSigned(vote(VoteKind.NOTARIZE), LATE),
-        VoteSigned(vote(VoteKind.FINALIZE), LATE),
-        VoteSigned(vote(VoteKind.NULLIFY), LATE),
-        VoteRefused(7, "late"),
-        SignerUnavailable(LATE),
-        BlockCommitted(TIP, LATE),
-    ],
-    ids=lambda stray: type(stray).__name__,
-)
-def test_an_input_that_does_not_fit_the_step_changes_nothing(stray: Any):
-    waiting = Script().started(AT_TIP)
-    before = waiting.state
-    waiting.when(stray, then=())
-    assert waiting.state == before
+    def test_the_block_in_the_log_is_the_one_that_is_voted_for(self):
+        script = Script(agents=1)
+        block = script.block()
+        effects = script.give(Started((block,), ()))
+        assert effects == [ValidateBlock(block)]
+        assert script.give(BlockValidated(block.hash)) == [SignVote(N, 0, 1, block.hash)]
 
 
-@pytest.mark.parametrize(
-    "stray",
-    [
-        BlockBuilt(proposal(slot=8)),
-        VoteSigned(vote(VoteKind.FINALIZE), LATE),
-        VoteSigned(vote(VoteKind.NOTARIZE, slot=6), LATE),
-        VoteRefused(6, "another slot"),
-        BlockCommitted(TIP, LATE),
-    ],
-)
-def test_what_belongs_to_another_slot_or_step_changes_nothing(stray: Any):
-    voting = Script().started().built()
-    before = voting.state
-    voting.when(stray, then=())
-    assert voting.state == before
+class TestVoting:
+    def test_a_valid_proposal_gets_our_vote_after_it_is_durable(self):
+        script = Script(seat=seat_that_follows())
+        script.start()
+        block = script.block()
+        assert script.propose(block) == [ValidateBlock(block)]
+        assert script.give(BlockValidated(block.hash)) == [
+            PersistProposal(block),
+            SignVote(N, 0, 1, block.hash),
+        ]
+        assert script.hear(vote(X, 1, NO_HASH, 3)) == []
+
+    def test_of_two_proposals_the_first_is_looked_at_and_the_second_convicts(self):
+        script = Script(seat=seat_that_follows())
+        script.start()
+        assert kinds(script.propose(script.block())) == [ValidateBlock]
+        other = script.propose(script.block(reveal=b"r" * 32))
+        assert kinds(other) == [ReportEvidence, Gossip]
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"height": 2},
+            {"proposer": b"z" * 32},
+            {"time_ms": 102_999},
+            {"seal": True},
+        ],
+        ids=lambda changed: next(iter(changed)),
+    )
+    def test_a_block_in_a_wrong_place_is_skipped_at_once(self, changed: dict[str, Any]):
+        script = Script(seat=seat_that_follows())
+        script.start()
+        assert script.propose(script.block(**changed)) == [SignVote(X, 0, 1, NO_HASH)]
+
+    def test_a_block_that_does_not_execute_is_skipped_at_once(self):
+        script = Script(seat=seat_that_follows())
+        script.start()
+        block = script.block()
+        script.propose(block)
+        refused = script.give(BlockRefused(block.hash, "no"))
+        assert refused == [SignVote(X, 0, 1, NO_HASH)]
+
+    def test_a_block_from_the_future_is_held_back_not_refused(self):
+        script = Script(seat=seat_that_follows())
+        script.start()
+        block = script.block(time_ms=106_000)
+        assert script.propose(block) == []
+        script.now_ms += 1_000
+        assert script.give(Ticked(has_work=True))[0] == ValidateBlock(block)
+
+    @pytest.mark.parametrize("signers", [b"\x07" + bytes(12), NO_SIGNERS])
+    def test_participation_that_no_certificate_shows_is_not_looked_at(self, signers: bytes):
+        script = Script(seat=seat_that_follows(2))
+        script.start()
+        first = script.block()
+        notarization = certificate(N, 1, first.hash, 0, 1, 3)
+        second = script.block(2, first, parent_signers=signers)
+        script.propose(second, notarization)
+        assert 2 not in script.state.candidates
+
+    def test_a_block_over_a_gap_needs_every_skipped_slot(self):
+        script = Script(seat=seat_that_follows(3))
+        script.start()
+        third = script.block(3)
+        script.propose(third, certificate(X, 2, NO_HASH, 0, 1, 2))
+        assert VoteKind.NOTARIZE not in script.state.asked
+        effects = script.give(
+            SignaturesVerified(NODES[1], (), (certificate(X, 1, NO_HASH, 0, 1, 2),), None)
+        )
+        assert effects[-1] == ValidateBlock(third)
+
+    def test_after_the_deadline_the_slot_is_skipped_and_said_again(self):
+        script = Script(seat=seat_that_follows())
+        script.start()
+        script.now_ms += 3 * DELTA_MS
+        assert SignVote(X, 0, 1, NO_HASH) not in script.give(Ticked(has_work=True))
+        script.now_ms += DELTA_MS
+        assert SignVote(X, 0, 1, NO_HASH) in script.give(Ticked(has_work=True))
+        ours = vote(X, 1, NO_HASH, seat_that_follows())
+        assert script.give(VoteSigned(ours)) == [Broadcast(VoteMessage(ours))]
+        script.now_ms += RETRY_MS
+        assert Broadcast(VoteMessage(ours)) in script.give(Ticked(has_work=True))
+
+    def test_a_follower_votes_for_nothing(self):
+        script = Script(seat=None)
+        script.start()
+        block = script.block()
+        script.propose(block)
+        script.hear(*[vote(N, 1, block.hash, voter) for voter in range(3)])
+        effects = script.hear(*[vote(F, 1, block.hash, voter) for voter in range(3)])
+        assert ValidateBlock(block) in effects
+        committed = script.give(BlockValidated(block.hash))
+        assert kinds(committed) == [CommitBlock]
+
+
+class TestCertificates:
+    def test_a_quorum_of_votes_is_durable_before_we_finalize(self):
+        script = Script(seat=seat_that_follows())
+        script.start()
+        block = script.block()
+        script.propose(block)
+        votes = [vote(N, 1, block.hash, voter) for voter in range(4)]
+        leader = script.epoch.leader(1)
+        effects: list[Effect] = []
+        for one in votes:
+            if one.voter != leader:
+                effects += script.hear(one)
+        wanted: list[Effect] = [e for e in effects if isinstance(e, PersistCertificate | SignVote)]
+        assert kinds(wanted) == [PersistCertificate, SignVote]
+        assert wanted[1] == SignVote(F, 0, 1, block.hash)
+        assert any(isinstance(effect, Gossip) for effect in effects)
+        assert script.state.slot == 2
+
+    def test_a_block_that_only_a_certificate_names_is_fetched_from_its_signers(self):
+        script = Script(seat=0)
+        script.start()
+        block = script.block()
+        notarization = certificate(N, 1, block.hash, 1, 2, 3)
+        effects = script.give(SignaturesVerified(NODES[1], (), (notarization,), None))
+        assert Send(NODES[1], GetBlock(0, block.hash)) in effects
+        script.now_ms += RETRY_MS
+        assert Send(NODES[2], GetBlock(0, block.hash)) in script.give(Ticked(has_work=True))
+
+    def test_a_known_certificate_is_not_verified_again(self):
+        script = Script(seat=0)
+        script.start()
+        skip = certificate(X, 1, NO_HASH, 1, 2, 3)
+        message = MessageReceived(NODES[1], CertificateMessage(skip))
+        assert kinds(script.give(message)) == [VerifySignatures]
+        script.give(SignaturesVerified(NODES[1], (), (skip,), None))
+        assert script.give(message) == []
+
+    def test_a_later_finalization_makes_what_it_stands_on_final(self):
+        script = Script(seat=None)
+        script.start()
+        first = script.block()
+        second = script.block(2, first, parent_signers=b"\x07" + bytes(12))
+        script.propose(first)
+        script.propose(second, certificate(N, 1, first.hash, 0, 1, 2))
+        final = certificate(F, 2, second.hash, 0, 1, 2)
+        effects = script.give(SignaturesVerified(NODES[1], (), (final,), None))
+        assert ValidateBlock(first) in effects
+        below = script.give(BlockValidated(first.hash))
+        assert CommitBlock(first, None) in below
+        assert ValidateBlock(second) in below
+        above = script.give(BlockValidated(second.hash))
+        assert CommitBlock(second, FinalityProof((), final)) in above
+
+    def test_a_finalization_beside_the_final_chain_halts(self):
+        script = Script(seat=None)
+        script.start()
+        first = script.block()
+        script.propose(first)
+        script.give(
+            SignaturesVerified(NODES[1], (), (certificate(F, 1, first.hash, 0, 1, 2),), None)
+        )
+        script.give(BlockValidated(first.hash))
+        rival = script.block(2)
+        script.state.blocks[rival.hash] = rival
+        final = certificate(F, 2, rival.hash, 0, 1, 2)
+        (halt,) = [
+            effect
+            for effect in script.give(SignaturesVerified(NODES[1], (), (final,), None))
+            if isinstance(effect, Halt)
+        ]
+        assert "does not extend block 1" in halt.detail

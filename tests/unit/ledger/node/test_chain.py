@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from ledger.codec.canonical import encode
+from ledger.consensus.blocks import NO_SIGNERS, Proposal
 from ledger.consensus.certificate import build_certificate
-from ledger.consensus.state import Proposal
+from ledger.consensus.effects import BuildBlock
+from ledger.consensus.epoch import Tip
 from ledger.crypto.domains import VoteKind, header_hash, vote_message
 from ledger.crypto.ed25519 import sign
 from ledger.errors import CorruptStorageError, Reason
@@ -19,11 +21,10 @@ from ledger.params import PROTOCOL_VERSION
 from ledger.state.transition import CheckedTransaction, check_transaction, genesis_writes
 from ledger.storage.store import ChainStore
 from ledger.storage.verification import load_state_tree
-from ledger.types.block import Block, Certificate, Vote
+from ledger.types.block import Block, FinalityProof, Vote
 from tests.support.ledger_lab import START_MS, EchoExecutor, make_genesis, make_transfer, seed_of
 
 GENESIS = make_genesis()
-AGENT_KEYS = [agent.consensus for agent in GENESIS.agents]
 
 
 @pytest.fixture
@@ -48,14 +49,24 @@ def transfer(chain: Chain, nonce: int) -> CheckedTransaction:
 
 def build(chain: Chain, *nonces: int) -> Proposal:
     transactions = [transfer(chain, nonce) for nonce in nonces]
-    slot = chain.tip.slot + 1
-    return chain.build(slot, chain.tip.time_ms + GENESIS.slot_ms, transactions).proposal
+    return chain.build(wanted(chain, chain.tip), transactions).proposal
 
 
-def certify(chain: Chain, proposal: Proposal) -> Certificate:
+def wanted(chain: Chain, parent: Tip) -> BuildBlock:
+    time_ms = parent.time_ms + GENESIS.slot_ms
+    return BuildBlock(chain.load_epoch(), parent.slot + 1, parent, NO_SIGNERS, time_ms)
+
+
+def tip_of(proposal: Proposal) -> Tip:
+    header = proposal.header
+    return Tip(header.height, header.slot, proposal.hash, header.time_ms)
+
+
+def certify(chain: Chain, proposal: Proposal) -> FinalityProof:
     subject = (VoteKind.FINALIZE, 0, proposal.header.slot, proposal.hash)
     signature = sign(seed_of("consensus"), vote_message(chain.chain_id, *subject))
-    return build_certificate([Vote(*subject, voter=0, signature=signature)])
+    vote = Vote(*subject, voter=0, signature=signature)
+    return FinalityProof((), build_certificate([vote]))
 
 
 def edit(proposal: Proposal, **changed: Any) -> Proposal:
@@ -83,7 +94,6 @@ def test_what_was_built_is_valid_and_can_be_committed(chain: Chain):
     [
         {"version": PROTOCOL_VERSION + 1},
         {"chain_id": bytes(32)},
-        {"epoch": 1},
         {"height": 2},
         {"parent_slot": 1},
         {"parent_hash": bytes(32)},
@@ -94,7 +104,6 @@ def test_what_was_built_is_valid_and_can_be_committed(chain: Chain):
         {"state_root": bytes(32)},
         {"outcomes_root": bytes(32)},
         {"reveal": b"\x01" * 32},
-        {"parent_signers": b"\x01" + bytes(12)},
         {"next_set_hash": b"\x01" * 32},
     ],
     ids=lambda changed: next(iter(changed)),
@@ -132,9 +141,10 @@ def test_a_damaged_certificate_is_never_handed_out(
     chain: Chain, store: ChainStore, changed: dict[str, Any]
 ):
     proposal = build(chain, 0)
-    certificate = certify(chain, proposal)
-    chain.commit(proposal, msgspec.structs.replace(certificate, **changed))
+    good = certify(chain, proposal).certificate
+    damaged = msgspec.structs.replace(good, **changed)
+    chain.commit(proposal, FinalityProof((), damaged))
     with pytest.raises(CorruptStorageError, match="certificate of block 1"):
-        load_evidence(store, transfer(chain, 0).id, AGENT_KEYS)
+        load_evidence(store, transfer(chain, 0).id, GENESIS)
     with pytest.raises(CorruptStorageError, match="certificate of block 1"):
         Chain(store, load_state_tree(store, {}), GENESIS, EchoExecutor())

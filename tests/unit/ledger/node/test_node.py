@@ -5,12 +5,14 @@ import logging
 import sqlite3
 import threading
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from ledger.codec.canonical import Decoder, encode
+from ledger.consensus.state import Rules
 from ledger.crypto.domains import VoteKind, contract_address
 from ledger.errors import (
     CorruptStorageError,
@@ -92,7 +94,7 @@ async def test_the_header_commits_to_its_parent_and_its_place(lab: Lab):
     assert first.header.parent_signers == bytes(13)
     assert (second.header.height, second.header.slot, second.header.parent_slot) == (2, 2, 1)
     assert second.header.parent_hash == first.hash
-    assert second.header.parent_signers == first.certificate.signers
+    assert second.header.parent_signers == b"\x01" + bytes(12)
     assert second.header.time_ms >= first.header.time_ms + lab.genesis.slot_ms
     node.close()
 
@@ -340,7 +342,7 @@ class TestSigner:
     async def test_a_signer_that_was_away_is_waited_for(
         self, lab: Lab, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("ledger.consensus.machine.SIGNER_RETRY_MS", 20)
+        monkeypatch.setattr("ledger.node.node.Rules", partial(Rules, retry_ms=20))
         caplog.set_level(logging.INFO)
         node = lab.open()
         lab.signer.is_reachable = False

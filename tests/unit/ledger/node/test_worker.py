@@ -9,7 +9,7 @@ from ledger.node.worker import Worker
 
 
 async def test_results_and_errors_come_back():
-    with Worker() as worker:
+    async with Worker() as worker:
         assert await worker.run(lambda: 1 + 1) == 2
         with pytest.raises(ZeroDivisionError):
             await worker.run(lambda: 1 // 0)
@@ -23,7 +23,7 @@ async def test_a_cancelled_caller_waits_for_the_end_of_its_job():
         may_end.wait(timeout=10)
         ended.set()
 
-    with Worker() as worker:
+    async with Worker() as worker:
         caller = asyncio.create_task(worker.run(job))
         await asyncio.to_thread(started.wait)
         caller.cancel()
@@ -37,7 +37,7 @@ async def test_a_cancelled_caller_waits_for_the_end_of_its_job():
 
 async def test_the_event_loop_stays_responsive_while_a_job_runs():
     may_end = threading.Event()
-    with Worker() as worker:
+    async with Worker() as worker:
         caller = asyncio.create_task(worker.run(lambda: may_end.wait(timeout=10)))
         await asyncio.sleep(0)
         may_end.set()

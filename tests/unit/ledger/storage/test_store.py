@@ -48,7 +48,7 @@ def test_a_block_and_all_it_changes_are_there_after_reopening(path: Path):
     store = open_store(path)
     tip = store.tip()
     assert tip is not None
-    assert (tip.hash, tip.header, tip.certificate) == (block.hash, block.header, block.certificate)
+    assert (tip.hash, tip.header, tip.proof) == (block.hash, block.header, block.proof)
     assert dict(store.state_items()) == {b"a": b"3", b"c": b"5"}
     first = store.block(1)
     assert first is not None
@@ -237,10 +237,10 @@ def test_another_chains_database_is_refused(path: Path):
 def test_a_database_of_another_layout_is_refused(path: Path):
     open_store(path).close()
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE meta SET value = x'00000002' WHERE name = 'schema_version'")
+        connection.execute("UPDATE meta SET value = x'00000009' WHERE name = 'schema_version'")
     connection.close()
     for opening in (lambda: open_store(path), lambda: ChainReader.open(path)):
-        with pytest.raises(StorageError, match="written with layout 2, this program knows 1"):
+        with pytest.raises(StorageError, match="written with layout 9, this program knows 2"):
             opening()
 
 
