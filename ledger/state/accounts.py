@@ -1,9 +1,11 @@
 """SSP accounts. An account of nothing and an absent account are the same: neither is stored."""
 
+from collections.abc import Mapping
+
 from ledger.codec import canonical
 from ledger.errors import Reason, Rejected
 from ledger.params import AMOUNT_MAX, PUBLIC_KEY_BYTES
-from ledger.state.keys import account_key
+from ledger.state.keys import ACCOUNT_PREFIX, account_key
 from ledger.state.overlay import Overlay, StateReader
 from ledger.types.records import Account
 
@@ -59,3 +61,12 @@ def move_balance(state: Overlay, sender: bytes, to: bytes, amount: int) -> Rejec
     if to in RESERVED_ADDRESSES:
         return Rejected(Reason.OUT_OF_RANGE, "that address is the ledger's own: nobody could spend")
     return decrease_balance(state, sender, amount) or increase_balance(state, to, amount)
+
+
+def read_changed_accounts(writes: Mapping[bytes, bytes | None]) -> dict[bytes, Account]:
+    """Return every account that a block wrote, as it now is, by address."""
+    return {
+        key[1:]: _EMPTY if value is None else _decoder.decode(value)
+        for key, value in writes.items()
+        if key.startswith(ACCOUNT_PREFIX)
+    }

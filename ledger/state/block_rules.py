@@ -2,18 +2,18 @@
 
 Rule 1: before: the slot is one of the epoch that the proposer leads, its reveal moves the beacon on,
 work is counted and the parent's reward earned.
-Rule 2: behind: votes follow the balances that changed.
-Rule 3: behind the last transaction of an end block, in this order: proposals are settled, work is paid
-and judged, announced slashes are executed, and the set after next is elected.
+Rule 2: behind the last transaction of an end block, in this order: work is paid and judged, announced
+slashes are executed, proposals are settled.
+Rule 3: then, behind every block, votes follow the balances that changed; and at last an end block elects
+the set after next, which moves no money.
 """
-
-from collections.abc import Mapping
 
 import msgspec
 
 from ledger.crypto.domains import next_beacon
 from ledger.errors import Rejected
 from ledger.params import WEEK_MS
+from ledger.state.accounts import read_changed_accounts
 from ledger.state.agents import (
     get_agent_nodes,
     get_known_agent,
@@ -49,6 +49,7 @@ from ledger.state.work import (
 )
 from ledger.types.agent_set import AgentSet
 from ledger.types.parameters import Parameters
+from ledger.types.records import Account
 from ledger.types.stake import Agent, EpochState
 
 
@@ -73,27 +74,33 @@ def begin_block(state: Overlay, context: BlockContext) -> Rejected | None:
 
 
 def finish_block(
-    state: Overlay, context: BlockContext, voters: Mapping[bytes, int]
-) -> AgentSet | None:
-    """Apply what follows the transactions; return the next epoch's set behind an end block.
+    state: Overlay, context: BlockContext
+) -> tuple[AgentSet | None, dict[bytes, Account]]:
+    """Apply what follows the transactions.
 
-    `voters` are the new balances of voters whose account changed.
+    Returns the next epoch's set behind an end block, and every account that the block changed.
     """
-    recount_votes(state, voters)
     epoch, rules = get_epoch(state), get_parameters(state)
-    if not is_end_block(epoch, rules, context.height, context.time_ms):
-        return None
-    return _end_epoch(state, context, epoch, rules)
+    is_end = is_end_block(epoch, rules, context.height, context.time_ms)
+    if is_end:
+        _close_epoch(state, context, epoch, rules)
+    changed = read_changed_accounts(state.writes)
+    recount_votes(state, {who: one.balance for who, one in changed.items() if one.is_voter})
+    return (_hand_over(state, context, epoch) if is_end else None), changed
 
 
-def _end_epoch(
+def _close_epoch(
     state: Overlay, context: BlockContext, epoch: EpochState, rules: Parameters
-) -> AgentSet:
+) -> None:
     running = get_running(state)
     close_work(state, epoch, running)
     judge_epoch(state, epoch, running, rules, context.time_ms)
     execute_slashes(state, epoch.epoch + 1, rules)
     settle_proposals(state, context)
+
+
+def _hand_over(state: Overlay, context: BlockContext, epoch: EpochState) -> AgentSet:
+    running = get_running(state)
     elected = elect_set(state, epoch, running.beacon, context.time_ms)
     _note_election(state, epoch, elected)
     _forget_agents(state, epoch, elected)

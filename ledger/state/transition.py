@@ -9,7 +9,6 @@ Rule 5: a metering transaction may offer no fee when stake gives its sender a fr
 
 from collections.abc import Mapping, Sequence
 
-from ledger.codec import canonical
 from ledger.errors import Reason, Rejected, StorageError
 from ledger.params import BLOCK_GAS_MAX, REASON_LENGTH_MAX
 from ledger.ports import ContractExecutor
@@ -31,7 +30,6 @@ from ledger.state.context import (
 )
 from ledger.state.fees import compute_fee_paid, get_gas_limit, is_free_offer, runs_contract
 from ledger.state.genesis import genesis_writes
-from ledger.state.keys import ACCOUNT_PREFIX
 from ledger.state.overlay import Overlay, StateReader
 from ledger.state.plain_text import to_one_line
 from ledger.state.processing.dispatch import process_body
@@ -54,9 +52,6 @@ __all__ = [
 ]
 
 FAILED_IN_BLOCK_MAX = 4  # worker failures that a proposer bears before it runs no more contracts
-
-_accounts = canonical.Decoder(Account)
-_NO_ACCOUNT = Account()
 
 
 def apply_block(
@@ -90,11 +85,7 @@ def _finish(
     view: StateReader, state: Overlay, context: BlockContext, outcomes: Sequence[Outcome]
 ) -> BlockResult:
     _pay_proposer(state, context, sum(outcome.fee_paid for outcome in outcomes))
-    changed = _read_changed_accounts(state.writes)
-    voters = {address: one.balance for address, one in changed.items() if one.is_voter}
-    next_set = finish_block(state, context, voters)
-    if next_set is not None:  # the end of an epoch pays and slashes
-        changed = _read_changed_accounts(state.writes)
+    next_set, changed = finish_block(state, context)
     assert _compute_supply_change(view, changed) == 0, "SSP was made or lost"
     return BlockResult(outcomes=tuple(outcomes), writes=state.writes, next_set=next_set)
 
@@ -214,15 +205,6 @@ def _describe(checked: CheckedTransaction, processed: Processed, fee_paid: int) 
         result=processed.result,
         events=processed.events,
     )
-
-
-def _read_changed_accounts(writes: Mapping[bytes, bytes | None]) -> dict[bytes, Account]:
-    """Return every account that a block wrote, as it now is, by address."""
-    return {
-        key[1:]: _NO_ACCOUNT if value is None else _accounts.decode(value)
-        for key, value in writes.items()
-        if key.startswith(ACCOUNT_PREFIX)
-    }
 
 
 def _compute_supply_change(view: StateReader, changed: Mapping[bytes, Account]) -> int:
