@@ -16,6 +16,8 @@ How the broker uses it:
   and answers them in the order in which they came.
 - A message that went to no kept session and is not retained is never recorded and waits for
   nothing; neither does anything of a session that is not kept. Telemetry waits for its own store.
+- What is recorded in one turn of the event loop comes to the disk in one commit: the deliveries of a
+  QoS 2 message and its packet id are never apart, or a crash between them would make it two.
 - Record order is commit order: where a later change is on disk, all earlier ones are.
 """
 

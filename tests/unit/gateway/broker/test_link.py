@@ -1,139 +1,30 @@
 """One connection's protocol as a script: bytes in, bytes and steps out; the core is the real one."""
 
-import itertools
 from dataclasses import replace
 
 import pytest
 
 from gateway.broker.codec import wire as packets
-from gateway.broker.codec.packets import Connect
 from gateway.broker.codec.reasons import Reason
-from gateway.broker.core import BrokerCore
-from gateway.broker.link import ClientLink, LinkContext
 from gateway.broker.message import Message
-from gateway.broker.ports import VolatileJournal
-from gateway.broker.settings import BrokerSettings
-from gateway.clock import SystemClock
-from gateway.errors import Rejected, RejectReason
 from gateway.model.observation import DeviceMessage
-from gateway.model.principal import Principal, PrincipalKind
-from gateway.ports import TelemetrySource
-from tests.support.mqtt import encode_ack, encode_publish
-
-NAMES = itertools.count()
-LIMITS = BrokerSettings("gw1", pending_messages_max=4)
-METER = Principal(
-    "meter", PrincipalKind.DEVICE, ("up/#", "cmd"), ("down/#",), telemetry_filters=("up/#",)
+from tests.support.broker_script import (
+    ACCEPTED,
+    CONNECT,
+    LIMITS,
+    METER,
+    NO_DISK,
+    POISON,
+    READER,
+    Reporter,
+    Script,
+    Sink,
+    make_core,
+    puback,
+    publish,
+    subscribe,
 )
-READER = Principal("reader", PrincipalKind.SERVICE, ("#",), ("#",))
-CONNECT = b"\x10\x0d\0\4MQTT\4\2\0\0\0\1c"
-ACCEPTED = b"\x20\2\0\0"
-POISON = Rejected(RejectReason.MALFORMED, "not JSON")
-NO_DISK = Rejected(RejectReason.STORE_FAILED, "disk full")
-
-
-class Sink:
-    """Holds readings until the script says how each ended."""
-
-    def __init__(self) -> None:
-        self.held: list[tuple[DeviceMessage, TelemetrySource]] = []
-
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
-        self.held.append((DeviceMessage(device, topic, payload), source))
-
-    def finish(self, refusal: Rejected | None = None) -> None:
-        _, source = self.held.pop(0)
-        if refusal is None:
-            source.settled(1)
-        else:
-            source.refused(refusal)
-
-
-class Reporter:
-    def __init__(self) -> None:
-        self.reports: list[str] = []
-
-    def rejected(self, principal: Principal, topic: str, refusal: Rejected) -> None:
-        self.reports.append(f"{principal.name} {topic} {refusal.reason.value}")
-
-    def denied(self, principal: Principal, action: str, topic: str) -> None:
-        self.reports.append(f"{principal.name} {action} {topic}")
-
-    def closed(self, principal: Principal, reason: str) -> None:
-        self.reports.append(f"{principal.name} closed")
-
-    def refused(self, address: str, reason: Reason) -> None:
-        self.reports.append(f"{address} {reason.name}")
-
-    def authenticator_failed(self, error: Exception) -> None:
-        self.reports.append(str(error))
-
-
-def make_core(limits: BrokerSettings, sink: Sink, reporter: Reporter) -> BrokerCore:
-    return BrokerCore(limits, sink, reporter, SystemClock(), VolatileJournal())
-
-
-class Script:
-    """A link, with its outlet's side played here."""
-
-    def __init__(self, core: BrokerCore | None = None) -> None:
-        self.sink = Sink()
-        self.reporter = Reporter()
-        self.core = core or make_core(LIMITS, self.sink, self.reporter)
-        self.sent: list[bytes] = []
-        self.closed_for: str | None = None
-        self.is_held = False
-        self.asked: Connect | None = None
-        self.link = ClientLink(LinkContext(self.core, lambda: f"auto-{next(NAMES)}"), self)
-
-    def send(self, data: bytes) -> None:
-        if self.closed_for is None:
-            self.sent.append(data)
-
-    def room(self) -> int:
-        return 65_536 if self.closed_for is None else 0
-
-    def close(self, reason: str) -> None:
-        if self.closed_for is None:
-            self.closed_for = reason
-            self.link.closed()
-
-    def hold(self) -> None:
-        self.is_held = True
-
-    def release(self) -> None:
-        self.is_held = False
-        self.link.resume()
-
-    def is_closed(self) -> bool:
-        return self.closed_for is not None
-
-    def authenticate(self, connect: Connect) -> None:
-        self.asked = connect
-
-    def connect(self, principal: Principal, packet: bytes = CONNECT) -> "Script":
-        self.link.receive(packet)
-        self.link.admit(principal)
-        assert self.take()[0] == ACCEPTED
-        return self
-
-    def take(self) -> list[bytes]:
-        sent, self.sent = self.sent, []
-        return sent
-
-
-def publish(topic: str, text: str, qos: int = 0, packet_id: int = 0, retain: bool = False) -> bytes:
-    return encode_publish(Message(topic, text.encode(), qos, retain), qos, packet_id)
-
-
-def puback(packet_id: int) -> bytes:
-    return encode_ack(packets.PUBACK, packet_id)
-
-
-def subscribe(topic_filter: str, qos: int) -> bytes:
-    raw = topic_filter.encode()
-    body = b"\0\1" + len(raw).to_bytes(2, "big") + raw + bytes((qos,))
-    return bytes((0x82, len(body))) + body
+from tests.support.mqtt import encode_ack
 
 
 def test_nothing_is_looked_at_until_the_principal_is_known():
