@@ -105,6 +105,12 @@ class Handover:
         """Let an answer go in its turn once all that is recorded is on disk."""
         self._core.recorder.after_commit(partial(self._on_committed, answer))
 
+    def receipt(self, packet_id: int) -> None:
+        """Acknowledge a QoS 2 message that was passed on before, perhaps not on disk yet."""
+        answer = Answer(self.encode_success(PUBREC, packet_id))
+        self.answers.expect(answer)
+        self.after_commit(answer)
+
     def complete_once(self, packet_id: int, answer: Answer) -> None:
         """Acknowledge a QoS 2 message, on the connection that its client has by then."""
         self._session.passed_on(packet_id)

@@ -193,10 +193,9 @@ class ClientLink:
         return bool(packet)
 
     def send_receipt(self, packet_id: int) -> None:
-        """Send PUBREC in its turn."""
+        """Send PUBREC in its turn, once all that was recorded is on disk."""
         if self._handover is not None:
-            packet = self._version.encode_ack(wire.PUBREC, packet_id, Reason.SUCCESS)
-            self._handover.answers.send_in_turn(packet)
+            self._handover.receipt(packet_id)
 
     def send_release(self, packet_id: int, *, is_known: bool) -> None:
         """Send PUBREL."""

@@ -52,7 +52,7 @@ class Outlet(Protocol):
         ...
 
     def send_receipt(self, packet_id: int) -> None:
-        """Send PUBREC in its turn."""
+        """Send PUBREC in its turn, once all that was recorded is on disk."""
         ...
 
     def send_release(self, packet_id: int, *, is_known: bool) -> None:

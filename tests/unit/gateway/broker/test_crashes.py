@@ -43,7 +43,12 @@ class Disk:
     def write(self, change: Change) -> None:
         match change:
             case changes.SessionKept():
-                new = {"subscriptions": {}, "deliveries": {}, "received": set(), "ids": {}}
+                new: dict[str, Any] = {
+                    "subscriptions": {},
+                    "deliveries": {},
+                    "received": set(),
+                    "ids": {},
+                }
                 session = self.sessions.setdefault(change.key, new)
                 session |= {"expiry_s": change.expiry_s, "left": None, "sent": 0}
             case changes.SessionEnded():
@@ -193,8 +198,8 @@ class Simulation:
         self.turns: list[int] = []  # how many changes there were after each turn
         self.subscriber = Subscriber()
         self.publishers = [Publisher(1), Publisher(2)]
-        names = zip((self.subscriber, *self.publishers), "srt", strict=True)
-        self.peers = [Peer(client, name) for client, name in names]
+        first, second = self.publishers
+        self.peers = [Peer(self.subscriber, "s"), Peer(first, "r"), Peer(second, "t")]
         self.boot()
         self.drain(1)  # the subscription is there before the first message
 
@@ -217,16 +222,16 @@ class Simulation:
         peer = self.chance.choice(self.peers)
         action = self.chance.random()
         assert peer.script is not None
-        if action < 0.02:
+        if action < 0.03:
             # Killed, perhaps after a commit of which nobody was told: of whole turns.
             self.write(self.chance.choice([0, *self.turns]))
             self.boot()
         elif action < 0.05:
             peer.script.close("lost")
             peer.reconnect(self.core)
-        elif action < 0.3:
+        elif action < 0.12:
             self.commit()
-        elif action < 0.5:
+        elif action < 0.4:
             peer.collect()
         elif action < 0.8 and peer.to_broker:
             peer.script.link.receive(peer.to_broker.pop(0))

@@ -205,6 +205,20 @@ def test_qos_2_from_a_kept_session_is_received_and_completed_on_disk():
     assert client.take() == [encode_ack(wire.PUBCOMP, 7)]
 
 
+def test_a_qos_2_message_that_comes_again_before_it_is_on_disk_waits_too():
+    writer, journal = start()
+    first = Script(writer.core).connect(READER, KEPT)
+    first.link.receive(publish("a", "x", 2, 7))
+    first.close("lost")
+    again = Script(writer.core).connect(READER, KEPT)
+
+    again.link.receive(publish("a", "x", 2, 7))
+    assert again.take() == []
+    journal.flush()
+
+    assert set(again.take()) == {encode_ack(wire.PUBREC, 7)}
+
+
 def test_retained_messages_are_kept_and_promised():
     writer, journal = start()
 
