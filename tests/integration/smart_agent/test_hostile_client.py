@@ -1,8 +1,6 @@
 """A local process of the right user that sends whatever it likes."""
 
-import random
 import socket
-from pathlib import Path
 
 import pytest
 
@@ -12,12 +10,10 @@ from gateway.smart_agent.messages import (
     Bind,
     Describe,
     Refused,
-    SignVote,
     decode_response,
     encode_frame,
 )
 from gateway.smart_agent.server import CONNECTIONS_MAX
-from ledger.crypto.domains import VoteKind
 
 pytestmark = pytest.mark.integration
 
@@ -110,43 +106,3 @@ def test_a_connection_over_the_cap_is_served_when_a_place_is_free(agent):
     for connection in held:
         connection.close()
     assert agent.client.describe().node
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(180)
-def test_twenty_thousand_garbage_frames(agent):
-    chance = random.Random(20_000)
-    keys = agent.client.bind(b"i" * 32)
-    agent.client.report_tip(is_at_tip=True, agents=1)
-    agent.client.sign_vote(VoteKind.FINALIZE, 0, 2**60, b"a" * 32)
-    seeds = [
-        encode_frame(request)[HEADER_BYTES:]
-        for request in (Bind(b"x" * 32), Describe(), SignVote(VoteKind.NULLIFY, 0, 1, bytes(32)))
-    ]
-
-    sent, connection = 0, connect(agent)
-    while sent < 20_000:
-        body = bytearray(chance.choice(seeds) if chance.random() < 0.7 else chance.randbytes(60))
-        for _ in range(chance.randint(0, 3)):
-            body[chance.randrange(len(body))] = chance.randrange(256)
-        length = len(body) if chance.random() < 0.9 else chance.randrange(2**32)
-        try:
-            connection.sendall(length.to_bytes(HEADER_BYTES, "big") + body)
-            if length <= len(body):
-                connection.recv(4096)
-        except ConnectionError:
-            connection.close()
-            connection = connect(agent)
-        else:
-            sent += 1
-            if length > len(body):
-                connection.close()
-                connection = connect(agent)
-    connection.close()
-
-    assert agent.client.describe() == keys, "no garbage changed the agent"
-    assert resident_bytes(agent.process.pid) < 120 * 2**20
-
-
-def resident_bytes(pid):
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096

@@ -194,7 +194,6 @@ AS_NOBODY = """
 import asyncio, concurrent.futures.thread, os, sys
 from pathlib import Path
 from gateway.smart_agent.client import AgentClient
-from gateway.smart_agent.onion_keeper import AgentOnionKeeper
 from gateway.smart_agent.provision import create_agent
 from gateway.smart_agent.sealed_key import KdfLimits
 from gateway.smart_agent.service import serve
