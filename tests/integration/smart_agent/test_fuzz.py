@@ -43,7 +43,7 @@ from ledger.codec import canonical
 from ledger.crypto.domains import NO_HASH, VoteKind
 from ledger.types.offers import Quote, ReadingBatch, Voucher
 from ledger.types.transaction import RegisterDevice, Transaction, Transfer
-from tests.integration.smart_agent.conftest import AGENT
+from tests.support.agent_process import AGENT
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
