@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.app.audit_anchor import AuditAnchor
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.sessions import SessionRecorder
 from gateway.app.transactions import TransactionAuthor, decode_transaction
@@ -79,8 +80,10 @@ class AnchoringService:
         policy: BatchPolicy,
         clock: Clock,
         gate: RoundGate | None = None,
+        audit: AuditAnchor | None = None,
     ) -> None:
         self._gate = gate
+        self._audit = audit
         self._store = store
         self._author = author
         self._ledger = ledger
@@ -145,6 +148,8 @@ class AnchoringService:
             return
         await self._anchor_what_is_due()
         await self._recorder.round(PENDING_MAX)
+        if self._audit is not None:
+            await self._audit.round()
 
     async def _anchor_what_is_due(self) -> None:
         now_ms = self._clock.now_ms()
@@ -193,7 +198,7 @@ class AnchoringService:
 
     def _note_failure(self, entry: OutboxEntry, reason: str) -> None:
         body = decode_transaction(entry.raw).body
-        if isinstance(body, Anchor):
+        if isinstance(body, Anchor) and entry.purpose == PURPOSE_ANCHOR:
             device = body.device_id
             wait_ns = FAILED_AGAIN_NS if device in self._failures else 0
             self._failures[device] = _Failure(

@@ -11,6 +11,7 @@ import logging
 import msgspec
 
 from gateway.app.anchoring import AnchoringService
+from gateway.app.audit_anchor import AuditAnchor
 from gateway.app.bridge import BridgeRequests
 from gateway.app.credentials import CredentialFile, service_principal
 from gateway.app.devices import DeviceSet
@@ -122,6 +123,7 @@ class _Gateway:
             policy=policy,
             clock=clock,
             gate=IdentityKeeper(store, author, self._ledger, agent, keys, SystemClock()),
+            audit=AuditAnchor(author, self._ledger, agent, keys.node, SystemClock()),
         )
         self._clock = clock
         self._beat_s = 0.0

@@ -3,14 +3,21 @@
 import argparse
 import sys
 from collections import deque
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from getpass import getpass
 
+from gateway.app.audit_anchor import load_anchored
+from gateway.app.operator import Operator
 from gateway.cli.output import emit, home_of, table
 from gateway.clock import SystemClock
 from gateway.errors import AgentError, SettingsError
+from gateway.settings import Home
+from gateway.smart_agent.audit.anchored import find_missing, head_root
 from gateway.smart_agent.audit.entry import Entry, Head
 from gateway.smart_agent.audit.verify import AuditReport, verify_log
+from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import KeyPlace
 from gateway.smart_agent.provision import (
     AUDIT_FOLDER,
@@ -26,9 +33,32 @@ from ledger.codec.text import format_address
 def audit_verify(options: argparse.Namespace) -> int:
     """Check the whole audit log; name the first broken entry."""
     home = home_of(options)
-    report = verify_log(home.agent / AUDIT_FOLDER)
-    emit(options, _report_data(report), _report_text(report))
+    if options.anchored:
+        report, count = _verify_anchored(home)
+    else:
+        report, count = verify_log(home.agent / AUDIT_FOLDER), 0
+    text = _report_text(report)
+    if options.anchored and not report.problem:
+        text += f"\nit holds every head that is anchored ({count})"
+    emit(options, _report_data(report, count), text)
     return 1 if report.problem else 0
+
+
+def _verify_anchored(home: Home) -> tuple[AuditReport, int]:
+    """Check the log, and that it holds every anchored head; return how many there are, too."""
+    with closing(AgentClient(home.agent_socket)) as agent:
+        node = agent.describe().node
+    with Operator(home) as operator:
+        anchored = load_anchored(operator.ask, node)
+    held: set[bytes] = set()
+    report = verify_log(
+        home.agent / AUDIT_FOLDER, lambda _entry, head: held.add(head_root(node, head))
+    )
+    missing = find_missing(anchored, held, is_rotated=report.first > 1)
+    if missing is not None and not report.problem:
+        problem = f"the head that is anchored in block {missing.height} is not in it"
+        report = replace(report, problem=problem)
+    return report, len(anchored)
 
 
 def audit_show(options: argparse.Namespace) -> int:
@@ -128,8 +158,9 @@ def _parse_position(text: str) -> tuple[int, int]:
     return int(epoch), int(slot)
 
 
-def _report_data(report: AuditReport) -> dict[str, object]:
+def _report_data(report: AuditReport, anchored: int) -> dict[str, object]:
     return {
+        "anchored": anchored,
         "whole": not report.problem,
         "problem": report.problem,
         "first": report.first,

@@ -146,7 +146,11 @@ def _add_agent_commands(commands: Commands) -> None:
     parts = agent.add_subparsers(metavar="PART", dest="agent_command")
     audit = _group(parts, "audit", "the log of everything that was signed")
     verify = _command(audit, "verify", "gateway.cli.agent:audit_verify", "check every link of it")
-    _json(_own_home(verify))
+    _json(_own_home(verify)).add_argument(
+        "--anchored",
+        action="store_true",
+        help="and against its heads in the chain (a running node)",
+    )
     show = _command(audit, "show", "gateway.cli.agent:audit_show", "print its newest entries")
     _json(_own_home(show)).add_argument("--last", type=int, default=20, metavar="N")
     guard = _group(parts, "guard", "the record of what this node voted for")

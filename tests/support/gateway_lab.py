@@ -15,6 +15,7 @@ import msgspec
 
 from edge_contracts.values import decode_value, encode_value
 from gateway.app.anchoring import AnchoringService, RoundGate
+from gateway.app.audit_anchor import AuditAnchor
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.registry import SessionBinding
 from gateway.app.sessions import SessionRecorder
@@ -199,6 +200,7 @@ class GatewayLab:
         self._bindings: list[tuple[str, SessionBinding]] = []
         self.sender = address_of("metering")
         self.make_gate: Callable[[TransactionAuthor], RoundGate] | None = None
+        self.make_audit: Callable[[TransactionAuthor], AuditAnchor] | None = None
 
     async def __aenter__(self) -> Self:
         self.broker = make_broker()
@@ -243,6 +245,7 @@ class GatewayLab:
             policy=self._policy,
             clock=self.clock,
             gate=None if self.make_gate is None else self.make_gate(author),
+            audit=None if self.make_audit is None else self.make_audit(author),
         )
         self._working = asyncio.create_task(self.service.run())
 
@@ -291,6 +294,10 @@ class GatewayLab:
         await self.until(is_final)
 
     # The chain's side
+
+    def answer(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask the ledger's handlers without a message; for any thread but the loop's."""
+        return self._handlers[verb](body)
 
     def _take_request(self, topic: str, payload: bytes) -> None:
         verb = topic.rsplit("/", 1)[-1]

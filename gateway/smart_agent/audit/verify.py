@@ -1,6 +1,6 @@
-"""Checking a whole audit log: every hash, every link, and heads that are known from elsewhere."""
+"""Checking a whole audit log: every hash and every link."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +23,13 @@ class AuditReport:
     problem: str
 
 
-def verify_log(
-    folder: Path,
-    known: Mapping[int, bytes] | None = None,
-    visit: Visitor = lambda _entry, _head: None,
-) -> AuditReport:
-    """Check the log in `folder`, while its agent may be running, against `known` hashes of entries.
+def verify_log(folder: Path, visit: Visitor = lambda _entry, _head: None) -> AuditReport:
+    """Check the log in `folder`; its agent may be running.
 
-    `visit` sees every good entry in order. Raises `AgentError` when a file cannot be read at all.
+    `visit` sees every good entry in order, and the head after it. Raises `AgentError` when a file cannot be read at all.
     """
     check_folder(folder)
-    walk = _Walk(dict(known or {}), visit)
+    walk = _Walk(visit)
     for path in list_segments(folder):
         segment = load_segment(path)
         if segment is None:
@@ -42,13 +38,11 @@ def verify_log(
             walk.pass_segment(segment)
         if walk.problem:
             break
-    walk.check_reach()
     return AuditReport(walk.first, walk.head, walk.torn, walk.problem)
 
 
 class _Walk:
-    def __init__(self, known: Mapping[int, bytes], visit: Visitor) -> None:
-        self._known = known
+    def __init__(self, visit: Visitor) -> None:
         self._visit = visit
         self._is_first = True
         self.first = 1
@@ -72,16 +66,4 @@ class _Walk:
                 return
             entry, self.head, _ = read
             self.torn += entry.kind is EntryKind.TORN
-            if self._known.get(entry.sequence, self.head.hash) != self.head.hash:
-                self.problem = f"entry {entry.sequence} is not the one that was anchored"
-                return
             self._visit(entry, self.head)
-
-    def check_reach(self) -> None:
-        """A log that ends before an anchored head lost entries."""
-        newest = max(self._known, default=0)
-        if not self.problem and newest > self.head.sequence:
-            self.problem = (
-                f"entry {self.head.sequence + 1} is missing: the log ends before entry {newest},"
-                " which was anchored"
-            )

@@ -47,11 +47,13 @@ def offsets(data):
     return places
 
 
-def test_a_whole_log_agrees_with_every_hash_that_is_known(folder, heads):
-    report = verify_log(folder, heads)
+def test_a_whole_log_is_whole_and_every_head_is_seen(folder, heads):
+    seen = {}
+    report = verify_log(folder, lambda entry, head: seen.update({entry.sequence: head.hash}))
 
     assert report.problem == ""
     assert (report.first, report.head.sequence, report.head.hash) == (1, 30, heads[30])
+    assert seen == heads
 
 
 def test_every_changed_byte_of_an_entry_names_that_entry(folder, heads):
@@ -98,25 +100,19 @@ def test_a_history_written_anew_breaks_at_the_next_segment_or_at_an_anchored_hea
     assert f"entry {count + 1} is missing: segment {second.name}" in verify_log(folder).problem
     for later in list_segments(folder)[1:]:
         later.unlink()
-    assert verify_log(folder).problem == "", "nothing inside can tell"
-    assert verify_log(folder, {3: heads[3]}).problem == "entry 3 is not the one that was anchored"
-    assert verify_log(folder, {2: heads[2]}).problem == ""
+    seen = []
+    report = verify_log(folder, lambda _entry, head: seen.append(head.hash))
+    assert report.problem == "", "nothing inside can tell"
+    assert [number for number in range(1, count + 1) if heads[number] in seen] == [1, 2]
 
 
-def test_a_missing_segment_and_a_missing_end_are_named(folder, heads):
+def test_a_missing_segment_is_named(folder, heads):
     segments = list_segments(folder)
-    middle = segments[1].read_bytes()
+    first = len(offsets(segments[0].read_bytes()))
     segments[1].unlink()
-    assert "is missing: segment" in verify_log(folder).problem
 
-    segments[1].write_bytes(middle)
-    segments[1].chmod(0o600)
-    segments[-1].unlink()
-    report = verify_log(folder, {30: heads[30]})
-    assert report.problem == (
-        f"entry {report.head.sequence + 1} is missing: the log ends before entry 30,"
-        " which was anchored"
-    )
+    problem = verify_log(folder).problem
+    assert problem.startswith(f"entry {first + 1} is missing: segment {segments[2].name}")
 
 
 def test_entries_swapped_or_repeated_do_not_follow(folder, heads):
