@@ -41,6 +41,13 @@ from gateway.smart_agent.messages import (
 )
 from gateway.smart_agent.onion_desk import OnionDesk
 from gateway.smart_agent.signing import Prepared, prepare
+from gateway.smart_agent.spending_desk import SpendingDesk
+from gateway.smart_agent.spending_messages import (
+    ApprovePayment,
+    AskSpending,
+    ChangeSpending,
+    SpendingRequest,
+)
 from gateway.smart_agent.vote_desk import VoteDesk
 from gateway.smart_agent.vote_watch import TipReport
 from ledger.crypto.domains import possession_message, vote_message
@@ -65,6 +72,7 @@ class Agent:
         onions: OnionDesk,
         clock: Clock,
         lease: LeaseDesk,
+        spending: SpendingDesk,
     ) -> None:
         self._keys = keys
         self._binding = binding
@@ -74,6 +82,7 @@ class Agent:
         self._onions = onions
         self._clock = clock
         self._lease = lease
+        self._spending = spending
         self._desk = VoteDesk(guard, alarm, binding.slot_ms, clock)
         self._description = describe_keys(keys, binding.chain_id)
         self._audit.append(EntryKind.STARTED, "", self._description.consensus)
@@ -116,22 +125,32 @@ class Agent:
                 return self._sign_many(request)
             case ReportTip() | ReportOwnVote():
                 return self._take_report(request)
+            case (AskProofs() | AskInstance() | ReportLease()) | (
+                AskSpending() | ChangeSpending() | ApprovePayment()
+            ):
+                return self._answer_owner(request)
             case AskAuditHead():
                 self._audit.sync()
                 return AuditHead(self._audit.head.sequence, self._audit.head.hash)
-            case AskProofs() | AskInstance() | ReportLease():
-                return self._answer_identity(request)
             case OnionCommitment() | OnionReveal():
                 return self._answer_onion(request)
             case _:
                 return self._sign(request)
 
-    def _answer_identity(self, request: AskProofs | AskInstance | ReportLease) -> Response:
-        if isinstance(request, AskProofs):
-            return self._prove_possession()
-        if isinstance(request, ReportLease):
-            self._lease.report(request)
-        return self._lease.running
+    def _answer_owner(
+        self, request: AskProofs | AskInstance | ReportLease | SpendingRequest
+    ) -> Response:
+        """Answer about the identity and the wallet's policy."""
+        match request:
+            case AskProofs():
+                return self._prove_possession()
+            case AskInstance():
+                return self._lease.running
+            case ReportLease():
+                self._lease.report(request)
+                return self._lease.running
+            case _:
+                return self._spending.answer(request)
 
     def _bind(self, request: Bind) -> Response:
         bound = self._binding.chain_id
@@ -158,7 +177,10 @@ class Agent:
         prepared = prepare(request, self._description)
         if isinstance(prepared, Refused) or prepared.kind is EntryKind.SESSION_TOKEN:
             return prepared
-        return self._lease.admit(prepared.purpose, prepared.transaction) or prepared
+        refused = self._lease.admit(prepared.purpose, prepared.transaction)
+        if refused is None and prepared.payment is not None:
+            refused = self._spending.admit(prepared.payment)
+        return refused or prepared
 
     def _prove_possession(self) -> Response:
         chain_id = self._binding.chain_id

@@ -50,6 +50,13 @@ from gateway.smart_agent.messages import (
     decode_response,
     encode_frame,
 )
+from gateway.smart_agent.spending.rules import SpendingPolicy
+from gateway.smart_agent.spending_messages import (
+    ApprovePayment,
+    AskSpending,
+    ChangeSpending,
+    Spending,
+)
 from ledger.crypto.domains import VoteKind
 from ledger.errors import SignerError, VoteRefusedError
 from ledger.params import SLOT_MS
@@ -122,6 +129,24 @@ class AgentClient:
     def _ask_instance(self, request: Request) -> RunningInstance:
         response = self._ask(request)
         if not isinstance(response, RunningInstance):
+            raise self._unexpected()
+        return response
+
+    def spending(self) -> Spending:
+        """Return the wallet's policy and what left it lately; raises `AgentError`."""
+        return self._ask_spending(AskSpending())
+
+    def change_spending(self, passphrase: bytes, policy: SpendingPolicy) -> Spending:
+        """Put another policy in force with the owner's passphrase; raises `AgentError`."""
+        return self._ask_spending(ChangeSpending(passphrase, policy))
+
+    def approve_payment(self, passphrase: bytes, payment: bytes) -> Spending:
+        """Approve the payment whose payload has this SHA-256; raises `AgentError`."""
+        return self._ask_spending(ApprovePayment(passphrase, payment))
+
+    def _ask_spending(self, request: Request) -> Spending:
+        response = self._ask(request)
+        if not isinstance(response, Spending):
             raise self._unexpected()
         return response
 

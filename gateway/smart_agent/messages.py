@@ -20,6 +20,7 @@ from gateway.smart_agent.identity_messages import (
 from gateway.smart_agent.judge import EPOCH_MAX, SLOT_MAX
 from gateway.smart_agent.keys import AgentKeys, Purpose
 from gateway.smart_agent.onion import GENERATION_MAX
+from gateway.smart_agent.spending_messages import Spending, SpendingRequest
 from ledger.crypto.domains import VoteKind
 from ledger.params import AGENTS_MAX, SLOT_MS, TRANSACTION_BYTES_MAX
 from ledger.types.offers import OFFER_BYTES_MAX
@@ -191,6 +192,8 @@ class RefusedReason(enum.Enum):
     RATE_LIMIT = "rate-limit"
     ALARM = "alarm"
     NOT_HELD = "identity-not-held"
+    SPENDING = "spending-policy"
+    NOT_OWNER = "not-owner"
     FAILED = "failed"
 
 
@@ -219,8 +222,11 @@ Request = (
     | ReportLease
     | OnionCommitment
     | OnionReveal
+    | SpendingRequest
 )
-Answer = AgentKeys | Signed | SignedMany | Noted | AuditHead | OnionValue | IdentityAnswer
+Answer = (
+    AgentKeys | Signed | SignedMany | Noted | AuditHead | OnionValue | IdentityAnswer | Spending
+)
 Response = Answer | Refused
 
 _encoder = msgspec.msgpack.Encoder()

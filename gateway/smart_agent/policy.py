@@ -10,6 +10,7 @@ from gateway.smart_agent.keys import AgentKeys, Purpose
 from gateway.smart_agent.messages import Refused, RefusedReason, SignTransaction, one_line
 from ledger.codec.canonical import Decoder
 from ledger.errors import CodecError
+from ledger.params import SSP_BASE_UNITS
 from ledger.types.identity_bodies import AppealRevocation, NameOwner, RenewLease, RetireNode
 from ledger.types.transaction import (
     Anchor,
@@ -52,6 +53,8 @@ _ALLOWED_BODIES: Mapping[Purpose, tuple[type[Body], ...]] = {
         *(VoteAgents, Delegate, Undelegate, Withdraw, Propose, CastBallot, ReportEvidence),
     ),
 }
+# Fees alone must not empty the accounts that the gateway process uses without asking anybody.
+SERVICE_FEE_MAX = SSP_BASE_UNITS  # some five hundred times what the largest of them costs
 _PAYERS_FOR_NODE = (Purpose.METERING, Purpose.WALLET)
 
 _transactions = Decoder(Transaction)
@@ -94,6 +97,9 @@ def _check_parties(purpose: Purpose, transaction: Transaction, keys: AgentKeys) 
         payers |= {keys.key_of(one) for one in _PAYERS_FOR_NODE}
     if transaction.fee_payer not in payers:
         return Refused(RefusedReason.NOT_ALLOWED, "the fee payer must be the sender")
+    if purpose is not Purpose.WALLET and transaction.fee > SERVICE_FEE_MAX:
+        detail = f"a fee of {transaction.fee} base units is over {SERVICE_FEE_MAX}"
+        return Refused(RefusedReason.NOT_ALLOWED, detail)
     return None
 
 

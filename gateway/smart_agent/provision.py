@@ -26,6 +26,7 @@ from gateway.smart_agent.onion_desk import OnionDesk
 from gateway.smart_agent.private_files import make_private_folder
 from gateway.smart_agent.providers.registry import DEFAULT_URI, make_keys, open_keys
 from gateway.smart_agent.sealed_key import MODERATE, KdfLimits
+from gateway.smart_agent.spending_desk import SpendingDesk, set_owner
 from gateway.smart_agent.unlock import UnlockSource, create_unlock
 
 _KEY_FILES = ("sealed.key", "onion.key")
@@ -92,6 +93,7 @@ def open_agent(folder: Path, unlock: UnlockSource, clock: Clock | None = None) -
                 onions=onions,
                 clock=clock,
                 lease=lease,
+                spending=SpendingDesk(folder, clock),
             )
 
 
@@ -102,6 +104,12 @@ def locked_binding(folder: Path) -> Iterator[Binding]:
         raise AgentError(f"there is no SmartAgent in {folder}: run `smartshare init` first")
     with _locked(folder):
         yield open_binding(folder / _BINDING_FILE)
+
+
+def set_wallet_owner(folder: Path, passphrase: bytes) -> None:
+    """Set the passphrase of the wallet's owner, once, while the agent does not run."""
+    with locked_binding(folder):
+        set_owner(folder, passphrase)
 
 
 def renew_guard(folder: Path, epoch: int, slot: int) -> None:

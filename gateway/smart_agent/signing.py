@@ -22,6 +22,11 @@ from gateway.smart_agent.messages import (
     one_line,
 )
 from gateway.smart_agent.policy import check_transaction
+from gateway.smart_agent.spending.payment import (
+    Payment,
+    payment_of_transaction,
+    payment_of_voucher,
+)
 from ledger.codec.canonical import Decoder
 from ledger.crypto import domains
 from ledger.errors import CodecError
@@ -41,13 +46,15 @@ _vouchers = Decoder(Voucher)
 class Prepared:
     """A message that may be signed: by which key, and as what it enters the audit log.
 
-    `transaction` is what it says where it is one: what moves value or holds the identity has further rules.
+    `transaction` is what it says where it is one, `payment` what leaves the wallet with it: further rules
+    look at both.
     """
 
     kind: EntryKind
     purpose: Purpose
     message: bytes
     transaction: Transaction | None = None
+    payment: Payment | None = None
 
 
 def prepare(request: TypedRequest, keys: AgentKeys) -> Prepared | Refused:
@@ -57,8 +64,7 @@ def prepare(request: TypedRequest, keys: AgentKeys) -> Prepared | Refused:
             checked = check_transaction(request, keys)
             if isinstance(checked, Refused):
                 return checked
-            message = domains.transaction_message(request.payload)
-            return Prepared(EntryKind.TRANSACTION, request.purpose, message, checked)
+            return _prepare_transaction(request, checked, keys)
         case SignReadingBatch():
             return _prepare_batch(request.payload, keys)
         case SignQuote():
@@ -68,6 +74,16 @@ def prepare(request: TypedRequest, keys: AgentKeys) -> Prepared | Refused:
         case SignSession():
             return _prepare_session(request.payload, keys)
     assert_never(request)
+
+
+def _prepare_transaction(
+    request: SignTransaction, transaction: Transaction, keys: AgentKeys
+) -> Prepared:
+    payment = None
+    if request.purpose is Purpose.WALLET:
+        payment = payment_of_transaction(transaction, request.payload, keys.wallet)
+    message = domains.transaction_message(request.payload)
+    return Prepared(EntryKind.TRANSACTION, request.purpose, message, transaction, payment)
 
 
 def _prepare_batch(payload: bytes, keys: AgentKeys) -> Prepared | Refused:
@@ -100,7 +116,7 @@ def _prepare_voucher(payload: bytes, keys: AgentKeys) -> Prepared | Refused:
         return Refused(RefusedReason.MALFORMED, "the voucher pays its own payer")
     message = domains.voucher_message(payload)
     return _check_signer(voucher.chain_id, voucher.payer, keys, Purpose.WALLET) or Prepared(
-        EntryKind.VOUCHER, Purpose.WALLET, message
+        EntryKind.VOUCHER, Purpose.WALLET, message, payment=payment_of_voucher(voucher, payload)
     )
 
 

@@ -46,7 +46,7 @@ def test_a_payment_is_final_and_seen_on_the_chain(node):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("wallet", "send", CARLA, "92233720368"), "insufficient-funds: "),
+        (("wallet", "send", CARLA, "92233720368"), "spending-policy: "),
         (("wallet", "send", CARLA, "0"), "nothing to send"),
         (("wallet", "send", CARLA, "lots"), "is not a number of SSP"),
         (("wallet", "send", CARLA[:-1] + "q", "1"), "checksum"),

@@ -1,5 +1,7 @@
 """What may be signed outside a block: a valid one of each, then one field broken at a time."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.smart_agent.audit.entry import EntryKind
@@ -84,7 +86,10 @@ def test_a_good_one_is_signed_over_its_own_prefix_and_its_bytes(
 ):
     raw = payload(request_type)
 
-    assert prepare(request_type(raw), KEYS) == Prepared(kind, purpose, message(raw))
+    prepared = prepare(request_type(raw), KEYS)
+    assert isinstance(prepared, Prepared)
+    assert replace(prepared, payment=None) == Prepared(kind, purpose, message(raw))
+    assert (prepared.payment is not None) is (request_type is SignVoucher)
 
 
 @pytest.mark.parametrize(
