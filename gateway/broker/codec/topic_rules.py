@@ -51,7 +51,7 @@ def decode_topic_filter(raw: bytes) -> str:
         raise MalformedPacketError("a wildcard shares its level with other characters")
     if topic_filter.startswith(SHARED_PREFIX):
         share = levels[1]
-        if not share or "+" in share or "#" in share or not "".join(levels[2:3]):
+        if not share or "+" in share or "#" in share or levels[2:] in ([], [""]):
             raise MalformedPacketError(
                 "a shared subscription without name or filter [MQTT-4.8.2-1, 4.8.2-2]",
                 Reason.PROTOCOL_ERROR,

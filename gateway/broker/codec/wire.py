@@ -172,5 +172,7 @@ def decode_filters(fields: Fields, filters_max: int) -> tuple[str, ...]:
         filters.append(decode_topic_filter(fields.blob()))
         check_filter_count(len(filters), filters_max)
     if not filters:
-        raise MalformedPacketError("UNSUBSCRIBE without a topic filter [MQTT-3.10.3-2]")
+        raise MalformedPacketError(
+            "UNSUBSCRIBE without a topic filter [MQTT-3.10.3-2]", Reason.PROTOCOL_ERROR
+        )
     return tuple(filters)
