@@ -17,6 +17,7 @@ from gateway.settings import Home
 from gateway.smart_agent.audit.anchored import find_missing, head_root
 from gateway.smart_agent.audit.entry import Entry, Head
 from gateway.smart_agent.audit.verify import AuditReport, verify_log
+from gateway.smart_agent.backup import make_backup, restore_backup
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import KeyPlace
 from gateway.smart_agent.provision import (
@@ -116,6 +117,23 @@ def guard_quarantine(options: argparse.Namespace) -> int:
     home = home_of(options)
     record = quarantine(home.agent, options.epoch)
     print(f"the sign guard of {home.agent} lets votes through from epoch {record.epoch} on")
+    return 0
+
+
+def backup(options: argparse.Namespace) -> int:
+    """Write the agent's sealed keys to a file."""
+    files = make_backup(home_of(options).agent, options.file)
+    print(f"{options.file} holds {', '.join(files)}, sealed as they are")
+    print("Keep the unlock secret elsewhere: without it nobody opens them, you neither.")
+    return 0
+
+
+def restore(options: argparse.Namespace) -> int:
+    """Make the agent's folder from a backup."""
+    home = home_of(options)
+    restore_backup(options.file, home.agent)
+    print(f"{home.agent} is restored. It does not start before you say from when on it may vote:")
+    print(f"  smartshare agent guard quarantine --epoch CURRENT --home {home.path}")
     return 0
 
 

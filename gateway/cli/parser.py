@@ -179,6 +179,12 @@ def _add_agent_commands(commands: Commands) -> None:
         help="the epoch the network is in now",
     )
 
+    for name, summary in (
+        ("backup", "write its sealed keys to a file, without the guard (stop the node first)"),
+        ("restore", "make its folder from a backup; it votes again after `guard quarantine`"),
+    ):
+        copy = _own_home(_command(parts, name, f"gateway.cli.agent:{name}", summary))
+        copy.add_argument("file", type=Path)
     words = _group(parts, "wallet-words", "the wallet's 24 recovery words (stop the node first)")
     _own_home(
         _command(words, "export", "gateway.cli.agent:words_export", "show them, after a question")

@@ -31,7 +31,7 @@ from gateway.smart_agent.unlock import UnlockSource, create_unlock
 
 _KEY_FILES = ("sealed.key", "onion.key")
 _GUARD_FILE = "guard"
-_BINDING_FILE = "agent.json"
+BINDING_FILE = "agent.json"
 _LOCK_FILE = "lock"
 _ALARM_FILE = "alarm"
 _INSTANCE_FILE = "instance"
@@ -51,20 +51,20 @@ def create_agent(
     place = KeyPlace(folder, unlock, limits)
     make_private_folder(folder)
     with _locked(folder):
-        for name in (_BINDING_FILE, _GUARD_FILE, *_KEY_FILES):
+        for name in (BINDING_FILE, _GUARD_FILE, *_KEY_FILES):
             if (folder / name).exists():
                 raise AgentError(f"{folder} already holds a SmartAgent ({name}): keep it")
         create_unlock(unlock)
         with closing(make_keys(key_uri, place)) as keys:
             description = describe_keys(keys, chain_id=None)
         create_guard_file(folder / _GUARD_FILE, FIRST_RECORD)
-        create_binding(folder / _BINDING_FILE, key_uri)
+        create_binding(folder / BINDING_FILE, key_uri)
     return description
 
 
 def is_agent_there(folder: Path) -> bool:
     """Tell whether a whole SmartAgent was made in `folder`: its last file is there."""
-    return (folder / _BINDING_FILE).exists()
+    return (folder / BINDING_FILE).exists()
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def open_agent(folder: Path, unlock: UnlockSource, clock: Clock | None = None) -
         raise AgentError(f"there is no SmartAgent in {folder}: run `smartshare init` first")
     make_private_folder(folder)
     with _locked(folder):
-        binding = open_binding(folder / _BINDING_FILE)
+        binding = open_binding(folder / BINDING_FILE)
         alarm = AlarmFile(folder / _ALARM_FILE)
         with (
             closing(open_keys(binding.key_uri, KeyPlace(folder, unlock))) as keys,
@@ -103,7 +103,7 @@ def locked_binding(folder: Path) -> Iterator[Binding]:
     if not is_agent_there(folder):
         raise AgentError(f"there is no SmartAgent in {folder}: run `smartshare init` first")
     with _locked(folder):
-        yield open_binding(folder / _BINDING_FILE)
+        yield open_binding(folder / BINDING_FILE)
 
 
 def set_wallet_owner(folder: Path, passphrase: bytes) -> None:

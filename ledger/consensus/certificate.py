@@ -53,6 +53,21 @@ def build_certificate(votes: Sequence[Vote]) -> Certificate:
     )
 
 
+def extract_vote(certificate: Certificate, agent: int) -> Vote | None:
+    """Return the vote that `agent` gave to a well-formed certificate, or None."""
+    signers = decode_signers(certificate.signers)
+    if agent not in signers:
+        return None
+    return Vote(
+        certificate.kind,
+        certificate.epoch,
+        certificate.slot,
+        certificate.block_hash,
+        voter=agent,
+        signature=certificate.signatures[signers.index(agent)],
+    )
+
+
 def verify_vote(
     vote: Vote,
     chain_id: bytes,

@@ -8,7 +8,11 @@ import pytest
 
 REPO = Path(__file__).parents[2]
 SERVICES = ("smartshare-agent.service", "smartshare-gateway.service", "smartshare-ledger.service")
-EXPOSURE_MAX = 15  # tenths: `systemd-analyze security` prints 1.5
+EXPOSURE_MAX = {  # tenths: `systemd-analyze security` prints 1.5
+    "smartshare-agent.service": 5,  # it has no network at all
+    "smartshare-gateway.service": 15,
+    "smartshare-ledger.service": 15,
+}
 
 pytestmark = [
     pytest.mark.system,
@@ -54,12 +58,19 @@ def test_exposure_score_stays_low(root, service):
         "--offline=yes",
         "--no-pager",
         f"--root={root}",
-        f"--threshold={EXPOSURE_MAX}",
+        f"--threshold={EXPOSURE_MAX[service]}",
         service,
     )
 
     assert result.returncode == 0, result.stdout[-400:]
     assert f"exposure level for {service}" in result.stdout
+
+
+def test_the_agent_has_no_network():
+    unit = (REPO / "systemd" / "smartshare-agent.service").read_text().splitlines()
+
+    assert "RestrictAddressFamilies=AF_UNIX" in unit
+    assert {"PrivateNetwork=yes", "IPAddressDeny=any"} <= set(unit)
 
 
 def test_an_unhardened_unit_fails_the_same_check(root):

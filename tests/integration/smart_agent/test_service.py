@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import AgentError
-from gateway.smart_agent.client import AgentClient, AgentVoteSigner
-from gateway.smart_agent.onion_keeper import AgentOnionKeeper
+from gateway.smart_agent.client import AgentClient, AgentOnionKeeper, AgentVoteSigner
 from gateway.smart_agent.provision import create_agent
 from gateway.smart_agent.sealed_key import KdfLimits, open_sealed_key
 from gateway.smart_agent.unlock import find_unlock, load_unlock

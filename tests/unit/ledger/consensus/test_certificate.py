@@ -10,6 +10,7 @@ from ledger.consensus.certificate import (
     compute_quorum,
     decode_signers,
     encode_signers,
+    extract_vote,
     verify_certificate,
     verify_vote,
 )
@@ -118,3 +119,12 @@ def test_a_vote_is_its_voters():
     assert verify_vote(vote(3), CHAIN, KEYS) is None
     assert verify_vote(msgspec.structs.replace(vote(3), voter=2), CHAIN, KEYS) is not None
     assert verify_vote(msgspec.structs.replace(vote(3), voter=99), CHAIN, KEYS) is not None
+
+
+@pytest.mark.parametrize("voters", [(0, 1, 2, 3, 4), (6, 2, 4, 0, 5)])
+def test_each_vote_comes_out_of_its_certificate_as_it_went_in(voters: tuple[int, ...]):
+    made = certificate(*voters)
+
+    for agent in range(len(KEYS)):
+        found = extract_vote(made, agent)
+        assert found == (vote(agent) if agent in voters else None)
