@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from gateway.app.credentials import CredentialFile
 from gateway.app.listeners import build_endpoints, needs_certificates, open_certificates
 from gateway.broker.broker import EmbeddedBroker
+from gateway.broker.durable.journal import SqliteJournal
 from gateway.broker.endpoints import Endpoint
 from gateway.broker.passwords import USERNAME_LENGTH_MAX, CredentialAuthenticator
 from gateway.broker.settings import BrokerSettings
 from gateway.clock import SystemClock
-from gateway.errors import SettingsError
+from gateway.errors import BrokerError, SettingsError
 from gateway.model.principal import Principal, PrincipalKind
 from gateway.ports import Authenticator, TelemetrySource
 from gateway.sd_notify import Notifier, run_watchdog
@@ -94,13 +95,20 @@ async def run_broker(
         if credentials is not None and not plan.is_anonymous
         else None
     )
+    journal = open_journal(plan.home) if plan.home is not None else None
     broker = EmbeddedBroker(
-        _settings(endpoints), passwords or _LetEverybodyIn(), _NoTelemetry(), clock
+        _settings(endpoints),
+        passwords or _LetEverybodyIn(),
+        _NoTelemetry(),
+        clock,
+        journal=journal,
     )
-    await broker.start()
     try:
+        await broker.start()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run_watchdog(notifier, lambda: True))]
+            if journal is not None:
+                tasks.append(group.create_task(journal.watch()))
             if passwords is not None and credentials is not None:
                 tasks.append(group.create_task(_enforce_passwords(broker, credentials)))
             if certificates is not None:
@@ -114,8 +122,20 @@ async def run_broker(
                 task.cancel()
     finally:
         await broker.stop()
+        if journal is not None:
+            journal.close()
         if passwords is not None:
             passwords.close()
+
+
+def open_journal(home: Home) -> SqliteJournal:
+    """Return the journal of a home's broker; its folder is made. Raises `BrokerError`."""
+    folder = home.broker_sessions.parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BrokerError(f"{folder}: cannot be made: {error.strerror}") from None
+    return SqliteJournal(home.broker_sessions)
 
 
 def user_principal(name: str) -> Principal:

@@ -22,6 +22,7 @@ from gateway.app.publishing import ReadingPublisher
 from gateway.app.sessions import SessionRecorder
 from gateway.app.transactions import TransactionAuthor
 from gateway.broker.broker import EmbeddedBroker
+from gateway.broker.durable.journal import SqliteJournal
 from gateway.broker.passwords import CredentialAuthenticator
 from gateway.broker.settings import BrokerSettings
 from gateway.clock import Clock, ScaledClock, SystemClock
@@ -104,12 +105,14 @@ class _Gateway:
             else None
         )
         context = self._certificates.context if self._certificates is not None else None
+        self._journal = SqliteJournal(home.broker_sessions)
         plain, *others = build_endpoints(settings.broker, context)
         self._broker = EmbeddedBroker(
             BrokerSettings(settings.name, plain.host, plain.port, tuple(others)),
             self._authenticator,
             self._devices,
             SystemClock(),
+            journal=self._journal,
         )
         self._ledger = LedgerLink(self._broker, settings.name)
         author = TransactionAuthor(store, agent, self._ledger, keys.chain_id, keys.metering)
@@ -135,13 +138,14 @@ class _Gateway:
     async def run(self, notifier: Notifier, stop: asyncio.Event) -> None:
         """Start everything, serve until `stop` is set, stop everything."""
         self._devices.load()
-        await self._broker.start()
         try:
+            await self._broker.start()
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(work)
                     for work in (
                         self._store.watch(),
+                        self._journal.watch(),
                         self._devices.run(self._recorder),
                         self._publisher.run(self._broker),
                         self._anchoring.run(),
@@ -162,6 +166,7 @@ class _Gateway:
                     task.cancel()
         finally:
             await self._broker.stop()
+            self._journal.close()
             self._authenticator.close()
 
     def _is_alive(self) -> bool:
@@ -194,7 +199,12 @@ class _Gateway:
             problems=tuple(
                 filter(
                     None,
-                    (self._devices.problem, self._access_problem, self._anchoring.problem),
+                    (
+                        self._devices.problem,
+                        self._access_problem,
+                        self._journal.problem,
+                        self._anchoring.problem,
+                    ),
                 )
             ),
         )

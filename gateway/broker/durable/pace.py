@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 COMMIT_WAIT_S: Final = 0.2  # five a second under load
-QUICK_COMMITS_MAX: Final = 25  # a few clients are answered in milliseconds
+QUICK_COMMITS_MAX: Final = 50  # a few clients are answered in milliseconds
 JOIN_S: Final = 0.002  # for what belongs together; the subscriber has often acknowledged by then
 UNPROMISED_WAIT_S: Final = 5.0
 RETAINED_WAIT_S: Final = 60.0
