@@ -16,6 +16,7 @@ from gateway.cli.grammar import (
     json as _json,
 )
 from gateway.cli.identity_grammar import add_identity_commands
+from gateway.cli.lab_grammar import add_lab_command
 
 EPILOG = "Every command that prints data takes --json. Exit codes: 0 done, 1 failed, 2 wrong usage."
 
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_contract_commands(commands)
     _add_chain_commands(commands)
     add_identity_commands(commands)
+    add_lab_command(commands)
     return parser
 
 

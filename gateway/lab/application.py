@@ -61,7 +61,7 @@ class LabApplication:
             proposer=wanted.epoch.nodes[wanted.epoch.leader(wanted.slot)],
             seal=False,
             transactions_root=merkle_root(transactions),
-            state_root=_execute(parent_root, transactions),
+            state_root=execute(parent_root, transactions),
             outcomes_root=merkle_root(()),
             reveal=NO_HASH,
             parent_signers=wanted.parent_signers,
@@ -75,7 +75,7 @@ class LabApplication:
         header, transactions = proposal.header, proposal.block.transactions
         if any(transaction.startswith(BAD) for transaction in transactions):
             return "a transaction that may not stand in a block"
-        if header.state_root != _execute(parent_root, transactions):
+        if header.state_root != execute(parent_root, transactions):
             return "not the state that executing it gives"
         if header.next_set_hash != self._next_set_hash(epoch, header.height):
             return "not the next set, or not at the end of the epoch"
@@ -87,5 +87,6 @@ class LabApplication:
         return sha256(b"".join(node + key for node, key in self.members(epoch.number + 1)))
 
 
-def _execute(parent_root: bytes, transactions: tuple[bytes, ...]) -> bytes:
+def execute(parent_root: bytes, transactions: tuple[bytes, ...]) -> bytes:
+    """Return the state root behind a block of these transactions."""
     return sha256(parent_root + merkle_root(transactions))

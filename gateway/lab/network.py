@@ -4,7 +4,6 @@ loss · late · duplicate · partition (any number of sides) · one-way cut · f
 and goes)
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random  # noqa: TID251 - the type only: the seeded generator is handed in
@@ -37,18 +36,28 @@ class PacketNetwork:
         self._sides: dict[bytes, int] = {}
         self._cuts: set[tuple[bytes, bytes]] = set()
         self.faults = LinkFaults()
-        self.sent: Counter[str] = Counter()
-        self.sent_bytes = 0
-        self.counts_bytes = False
+        self.reachable: set[bytes] | None = None  # who is up, where that matters to the counts
+        self.counted_messages = 0
+        self.counted_bytes = 0
+        self._is_counting = False
 
     def send(self, source: bytes, targets: Sequence[bytes], message: Message) -> None:
         """Send a message to each of the targets."""
-        self.sent[type(message).__name__] += len(targets)
-        if self.counts_bytes:
-            self.sent_bytes += len(targets) * len(encode(message))
+        if self._is_counting:
+            self._count(targets, message)
         for target in targets:
             if not self._is_cut(source, target):
                 self._carry(source, target, message)
+
+    def start_counting(self) -> None:
+        """Count from now on what is sent to nodes that are up."""
+        self._is_counting = True
+
+    def _count(self, targets: Sequence[bytes], message: Message) -> None:
+        up = self.reachable
+        arriving = len(targets) if up is None else sum(target in up for target in targets)
+        self.counted_messages += arriving
+        self.counted_bytes += arriving * len(encode(message))
 
     def partition(self, sides: dict[bytes, int]) -> None:
         """Cut the network into sides; a node that is not named is on side 0."""

@@ -1,7 +1,13 @@
 """Against loss: what is repeated, what is exchanged with a few, what a laggard is handed (1.4)."""
 
 from ledger.consensus.effects import Broadcast, Gossip, Send
-from ledger.consensus.state import GOSSIP_PEERS, HELP_SLOTS_MAX, State, get_wall_ms
+from ledger.consensus.state import (
+    CERTIFICATE_PEERS,
+    GOSSIP_PEERS,
+    HELP_SLOTS_MAX,
+    State,
+    get_wall_ms,
+)
 from ledger.crypto.domains import VoteKind
 from ledger.types.block import Certificate, Vote
 from ledger.types.messages import (
@@ -40,7 +46,7 @@ def repeat(state: State) -> None:
             state.emit(Broadcast(Propose(block, candidate.vote, candidate.certificates)))
     last = state.certificates.any_at(state.slot - 1)
     if last is not None:
-        state.emit(Broadcast(CertificateMessage(last)))
+        state.emit(Gossip(CertificateMessage(last), CERTIFICATE_PEERS))
     state.emit(Broadcast(get_status(state)))
 
 

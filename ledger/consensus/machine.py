@@ -35,7 +35,7 @@ from ledger.consensus.inputs import (
 from ledger.consensus.parents import get_justification
 from ledger.consensus.proposing import is_leading, take_built, try_propose
 from ledger.consensus.receiving import receive, take_verified
-from ledger.consensus.slots import enter, find_next_slot, get_deadline_ms, get_due_ms
+from ledger.consensus.slots import enter, find_next_slot, get_deadline_ms, get_due_ms, set_pace
 from ledger.consensus.state import Candidate, Rules, State
 from ledger.consensus.syncing import go_on
 from ledger.consensus.voting import (
@@ -182,6 +182,7 @@ def _advance(state: State) -> None:
         enter(state, slot)
     keep_open_finalizations(state)
     go_on(state)
+    set_pace(state)
     try_propose(state)
     try_notarize(state)
     _keep_time(state)

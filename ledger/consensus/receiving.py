@@ -62,18 +62,16 @@ def receive(state: State, received: MessageReceived) -> bool:
 def take_verified(state: State, verified: SignaturesVerified) -> bool:
     """Believe what is genuine; tell whether anything may go on because of it."""
     changed = False
+    message = verified.message
+    if isinstance(message, ChainMessage):
+        proof = message.proof.certificate
+        return proof in verified.certificates and take_chain(state, message, proof)
     for certificate in verified.certificates:
         changed |= add_certificate(state, certificate)
     for vote in verified.votes:
         changed |= count_vote(state, vote)
-    match verified.message:
-        case Propose() as proposal:
-            changed |= _take_proposal(state, proposal, verified.certificates)
-        case ChainMessage() as chain:
-            if chain.proof.certificate in verified.certificates:
-                changed |= take_chain(state, chain, chain.proof.certificate)
-        case None:
-            pass
+    if message is not None:
+        changed |= _take_proposal(state, message, verified.certificates)
     return changed
 
 

@@ -29,7 +29,34 @@ def enter(state: State, slot: int) -> None:
     state.book.forget_below(max(state.tip.slot, slot - WINDOW))
     for old in [number for number in state.candidates if number < slot]:
         _drop_candidate(state, old)
-    state.pace = _compute_pace(state, _compute_backoff(state))
+    now_ms = state.now.monotonic_ms
+    state.pace = Pace(
+        entered_ms=now_ms,
+        due_ms=now_ms,
+        due_idle_ms=now_ms,
+        is_over=_is_leader_silent(state),
+        gossip_ms=now_ms + state.rules.gossip_ms,
+        backoff=_compute_backoff(state),
+    )
+    set_pace(state)
+
+
+def set_pace(state: State) -> None:
+    """Set when this slot's block is due, as soon as its parent is here.
+
+    That is a block interval after the parent, or a heartbeat.
+    """
+    pace, rules = state.pace, state.rules
+    parent = None if pace.is_set else find_parent(state)
+    if parent is None:
+        return
+    now_ms, wall_ms, time_ms = state.now.monotonic_ms, get_wall_ms(state), parent.tip.time_ms
+    pace_ms = min(max(time_ms + rules.slot_ms - wall_ms, 0), rules.slot_ms)
+    idle_ms = min(max(time_ms + rules.heartbeat_ms - wall_ms, pace_ms), rules.heartbeat_ms)
+    pace.is_set = True
+    pace.due_ms = now_ms + pace_ms
+    pace.due_idle_ms = now_ms + idle_ms
+    pace.gossip_ms = max(pace.gossip_ms, pace.due_ms + rules.gossip_ms)
 
 
 def _drop_candidate(state: State, slot: int) -> None:
@@ -37,25 +64,6 @@ def _drop_candidate(state: State, slot: int) -> None:
     block_hash = state.candidates.pop(slot).proposal.hash
     if block_hash not in state.persisted:
         state.blocks.pop(block_hash, None)
-
-
-def _compute_pace(state: State, backoff: int) -> Pace:
-    """Return when this slot's block is due: a block interval after its parent, or a heartbeat."""
-    rules, now_ms = state.rules, state.now.monotonic_ms
-    parent = find_parent(state)
-    pace_ms = idle_ms = 0
-    if parent is not None:
-        wall_ms, time_ms = get_wall_ms(state), parent.tip.time_ms
-        pace_ms = min(max(time_ms + rules.slot_ms - wall_ms, 0), rules.slot_ms)
-        idle_ms = min(max(time_ms + rules.heartbeat_ms - wall_ms, pace_ms), rules.heartbeat_ms)
-    return Pace(
-        entered_ms=now_ms,
-        due_ms=now_ms + pace_ms,
-        due_idle_ms=now_ms + idle_ms,
-        is_over=_is_leader_silent(state),
-        gossip_ms=now_ms + pace_ms + rules.gossip_ms,
-        backoff=backoff,
-    )
 
 
 def _compute_backoff(state: State) -> int:

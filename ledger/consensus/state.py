@@ -74,6 +74,7 @@ class Pace:
     entered_ms: int = 0
     due_ms: int = 0
     due_idle_ms: int = 0
+    is_set: bool = False  # whether the parent was known, which both depend on
     has_ticked: bool = False  # whether the shell has told since then if there is work
     is_over: bool = False  # nothing good can come in this slot any more: skip it
     retry_ms: int | None = None  # when to repeat what we said, once the deadline has passed

@@ -55,6 +55,8 @@ def take_chain(state: State, message: ChainMessage, certificate: Certificate) ->
         above = proposal.hash
     if not opened or above != certificate.block_hash:
         return False
+    newest = opened[-1].header.height
+    state.syncing.target_height = max(state.syncing.target_height, newest + 1)  # ask once more
     for proposal in opened:
         state.blocks.setdefault(proposal.hash, proposal)
     add_certificate(state, certificate)
@@ -64,5 +66,8 @@ def take_chain(state: State, message: ChainMessage, certificate: Certificate) ->
 def go_on(state: State) -> None:
     """Ask for the next piece as soon as the last one is committed."""
     last = state.syncing
-    if last.peer and last.asked_ms is None and last.target_height > state.tip.height:
+    is_committing = max(state.certificates.final, default=0) > state.tip.slot
+    if last.asked_ms is not None or is_committing:
+        return
+    if last.peer and last.target_height > state.tip.height:
         ask_chain(state, last.peer, last.target_height)

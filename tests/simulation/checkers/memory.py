@@ -1,0 +1,24 @@
+"""S11: what a machine keeps is bounded by the set and the window, whatever is sent to it."""
+
+from gateway.lab.cluster import Cluster
+from gateway.lab.node import PIECE_BLOCKS
+from ledger.consensus.state import WINDOW
+from ledger.consensus.vote_book import VOTES_PER_SLOT_MAX
+
+PEERS_MAX = 64  # more than any run has
+
+
+def check_memory(cluster: Cluster) -> None:
+    for node in cluster.nodes.values():
+        state = node.machine.state
+        open_slots = max(1, state.slot - state.tip.slot)
+        slots = min(open_slots, WINDOW) + WINDOW + 1
+        votes_max = VOTES_PER_SLOT_MAX * state.epoch.size * slots
+        assert len(state.book) <= votes_max, f"S11: {len(state.book)} votes"
+        assert len(state.candidates) <= WINDOW + 1, "S11: candidates"
+        blocks_max = open_slots + WINDOW + 1 + PIECE_BLOCKS + open_slots
+        assert len(state.blocks) <= blocks_max, f"S11: {len(state.blocks)} blocks"
+        assert len(state.wants) <= open_slots + WINDOW + 1, "S11: wants"
+        assert len(state.answered) <= PEERS_MAX, "S11: peers"
+        for held in (state.valid, state.invalid, state.validating, state.persisted):
+            assert len(held) <= blocks_max + WINDOW, "S11: verdicts"
