@@ -19,6 +19,7 @@ from gateway.smart_agent.audit.entry import Entry, Head
 from gateway.smart_agent.audit.verify import AuditReport, verify_log
 from gateway.smart_agent.backup import make_backup, restore_backup
 from gateway.smart_agent.client import AgentClient
+from gateway.smart_agent.hardening import forbid_memory_dumps
 from gateway.smart_agent.keys import KeyPlace
 from gateway.smart_agent.provision import (
     AUDIT_FOLDER,
@@ -143,6 +144,7 @@ def words_export(options: argparse.Namespace) -> int:
     place = KeyPlace(home.agent, find_unlock(home.agent))
     if _ask("Whoever sees the 24 words has the wallet. Show them here? Type yes: ") != "yes":
         raise AgentError("nothing was shown: the answer was not `yes`")
+    forbid_memory_dumps()
     words = export_words(place, SystemClock()).split()
     for row in range(0, len(words), 6):
         line = "  ".join(
@@ -157,6 +159,7 @@ def words_import(options: argparse.Namespace) -> int:
     """Take a wallet's recovery words from the terminal, or one line of standard input."""
     home = home_of(options)
     place = KeyPlace(home.agent, find_unlock(home.agent))
+    forbid_memory_dumps()
     words = getpass("The 24 words (not echoed): ") if sys.stdin.isatty() else sys.stdin.readline()
     wallet = import_words(place, words, SystemClock())
     print(f"the wallet of {home.agent} is {format_address(wallet)} now")

@@ -14,7 +14,9 @@ _OTHERS = 0o077
 def make_private_folder(folder: Path) -> None:
     """Create `folder` (0700) where it is missing; raise `AgentError` when others may enter it."""
     try:
-        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(mode=_FOLDER_MODE, parents=True)
+            give_to_owner_of(folder.parent, folder)
         mode = stat.S_IMODE(folder.stat().st_mode)
     except OSError as error:
         raise AgentError(f"cannot create {folder}: {error.strerror}") from None
@@ -29,6 +31,7 @@ def write_private(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with os.fdopen(os.open(temporary, flags, _FILE_MODE), "wb") as file:
+            give_to_owner_of(path.parent, file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -61,6 +64,13 @@ def read_private(path: Path, size_max: int) -> bytes:
     if len(data) > size_max:
         raise AgentError(f"{path} is larger than {size_max} bytes: it is not what it should be")
     return data
+
+
+def give_to_owner_of(folder: Path, made: int | Path) -> None:
+    """What root makes in a service's folder, the service must be able to use."""
+    if os.geteuid() == 0:
+        place = folder.stat()
+        os.chown(made, place.st_uid, place.st_gid)
 
 
 def _check_private(path: Path, mode: int) -> None:

@@ -23,7 +23,7 @@ from gateway.smart_agent.judge import EPOCH_MAX, FIRST_RECORD, SLOT_MAX, SignRec
 from gateway.smart_agent.keys import AgentKeys, KeyPlace, describe_keys
 from gateway.smart_agent.lease_desk import LeaseDesk
 from gateway.smart_agent.onion_desk import OnionDesk
-from gateway.smart_agent.private_files import make_private_folder
+from gateway.smart_agent.private_files import give_to_owner_of, make_private_folder
 from gateway.smart_agent.providers.registry import DEFAULT_URI, make_keys, open_keys
 from gateway.smart_agent.sealed_key import MODERATE, KdfLimits
 from gateway.smart_agent.spending_desk import SpendingDesk, set_owner
@@ -158,6 +158,7 @@ def _locked(folder: Path) -> Iterator[None]:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         descriptor = os.open(folder / _LOCK_FILE, flags, 0o600)
+        give_to_owner_of(folder, descriptor)
     except OSError as error:
         raise AgentError(f"cannot lock {folder}: {error.strerror}") from None
     try:

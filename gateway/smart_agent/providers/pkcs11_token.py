@@ -13,6 +13,7 @@ from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.util.ec import encode_named_curve_parameters
 
 from gateway.errors import AgentError
+from gateway.smart_agent.messages import one_line
 from gateway.smart_agent.providers.pkcs11_uri import Pkcs11Uri
 from ledger.params import PUBLIC_KEY_BYTES
 
@@ -173,4 +174,6 @@ def _reason(error: pkcs11.PKCS11Error) -> str:
         return "its PIN is locked: unlock it with the security officer's PIN"
     if isinstance(error, pkcs11.PinIncorrect | pkcs11.PinInvalid | pkcs11.PinLenRange):
         return "the PIN is wrong: mend pin-source before trying again, tokens lock themselves"
-    return str(error) or f"it does not answer ({type(error).__name__}): is it still there?"
+    return (
+        one_line(str(error)) or f"it does not answer ({type(error).__name__}): is it still there?"
+    )

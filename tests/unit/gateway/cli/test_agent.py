@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from gateway.cli import agent as agent_commands
 from gateway.cli.main import main
 from gateway.smart_agent.provision import create_agent, open_agent
 from gateway.smart_agent.sealed_key import KdfLimits
@@ -74,6 +75,8 @@ def test_the_guard_is_shown_set_and_quarantined_but_never_set_back(home, capsys)
 
 
 def test_words_are_shown_after_a_yes_and_bring_the_wallet_back(home, capsys, monkeypatch):
+    hardened = []
+    monkeypatch.setattr(agent_commands, "forbid_memory_dumps", lambda: hardened.append(True))
     place = ("--home", str(home))
     monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
     code, out, err = run(capsys, "agent", "wallet-words", "export", *place)
@@ -90,6 +93,7 @@ def test_words_are_shown_after_a_yes_and_bring_the_wallet_back(home, capsys, mon
     code, out, _ = run(capsys, "agent", "wallet-words", "import", *place)
     assert code == 0
     assert "ssp1" in out
+    assert len(hardened) == 2
 
 
 def test_without_a_log_one_line_says_so(tmp_path, capsys):

@@ -1,8 +1,22 @@
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from gateway.smart_agent.provision import create_agent, open_agent
 from gateway.smart_agent.sealed_key import KdfLimits
 from gateway.smart_agent.unlock import find_unlock
+
+
+@pytest.fixture
+def ram_folder():
+    """A folder on a RAM disk where there is one: for thousands of writes whose durability is not the point."""
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(dir=place))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ def nullify(slot):
 
 
 @pytest.fixture
-def path(tmp_path):
-    path = tmp_path / "guard"
+def path(ram_folder):
+    path = ram_folder / "guard"
     create_guard_file(path, FIRST_RECORD)
     return path
 

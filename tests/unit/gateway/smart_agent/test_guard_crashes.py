@@ -5,10 +5,7 @@
 
 import os
 import random
-import shutil
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -23,12 +20,9 @@ HASHES = [bytes([number]) * 32 for number in (1, 2, 3)]
 
 
 @pytest.fixture
-def folder():
-    """On a RAM disk where there is one: the crashing disk decides what is durable, not this machine."""
-    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(dir=place))
-    yield folder
-    shutil.rmtree(folder)
+def folder(ram_folder):
+    """The crashing disk decides what is durable, not this machine."""
+    return ram_folder
 
 
 def are_conflicting(one, other):

@@ -1,3 +1,4 @@
+import os
 import stat
 
 import pytest
@@ -71,3 +72,14 @@ def test_a_failed_write_is_one_line_and_leaves_the_old_file(tmp_path):
 
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to work in another user's folder")
+def test_what_root_makes_belongs_to_the_owner_of_the_folder(tmp_path):
+    os.chown(tmp_path, 65534, 65534)
+
+    make_private_folder(tmp_path / "agent")
+    write_private(tmp_path / "agent" / "guard", b"data")
+
+    for path in (tmp_path / "agent", tmp_path / "agent" / "guard"):
+        assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)

@@ -1,3 +1,4 @@
+import os
 import stat
 from contextlib import suppress
 
@@ -188,3 +189,14 @@ def test_a_quarantine_into_the_past_is_refused(agent_folder):
 
     with pytest.raises(AgentError, match="cannot be set back"):
         quarantine(agent_folder, current_epoch=6)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to work in another user's folder")
+def test_root_looks_after_a_service_users_agent_without_taking_it_over(agent_folder):
+    for path in (agent_folder, *agent_folder.iterdir()):
+        os.chown(path, 65534, 65534)
+    (agent_folder / "lock").unlink()
+
+    quarantine(agent_folder, current_epoch=1)
+
+    assert {path.stat().st_uid for path in agent_folder.iterdir()} == {65534}
