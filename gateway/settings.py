@@ -50,6 +50,11 @@ class Home:
         return self.path / "genesis.json"
 
     @property
+    def card(self) -> Path:
+        """`card.json`: this node's public keys, for whoever founds a network with it."""
+        return self.path / "card.json"
+
+    @property
     def profiles(self) -> Path:
         """The owner's own device profiles, beside the ones that ship."""
         return self.path / "profiles"
@@ -136,6 +141,17 @@ class DiscoverySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interfaces: tuple[str, ...] = ()
 
 
+class LedgerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[ledger]`: where other nodes reach ours, and the nodes that ours dials.
+
+    Without `listen` connections are outbound only, which is enough behind NAT.
+    """
+
+    listen: str = ""
+    peers: tuple[str, ...] = ()
+    tls: bool = True
+
+
 class SimulationSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[simulation]`: gateway time runs `factor` times as fast from `start_ms` (Unix ms).
 
@@ -154,6 +170,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: BrokerSection = BrokerSection()
     anchoring: AnchoringSection = AnchoringSection()
     discovery: DiscoverySection = DiscoverySection()
+    ledger: LedgerSection = LedgerSection()
     simulation: SimulationSection | None = None
 
 

@@ -136,6 +136,14 @@ class PeerLink(Protocol):
         """Send to this many peers, drawn anew each time."""
         ...
 
+    def blame(self, peer: bytes) -> None:
+        """Take note that a peer passed on a signature that is not genuine."""
+        ...
+
+    def relay(self, raw: bytes) -> None:
+        """Pass on a signed transaction that this node took from its own clients."""
+        ...
+
 
 class Clock(Protocol):
     """Time as an argument: wall time for what is recorded, monotonic time for what is awaited."""

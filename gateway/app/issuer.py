@@ -3,8 +3,6 @@
 A grant travels as one line of text, `sspgrant1:` and base64url: it fits a mail, a label, a QR code.
 """
 
-import base64
-import binascii
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +28,6 @@ from ledger.identity.grant import (
 )
 from ledger.identity.refusals import Refused
 
-GRANT_TEXT_PREFIX = "sspgrant1:"
-GRANT_FILE_BYTES_MAX = 8 * 1024
 _LABEL = "smartshare/issuer/1"
 
 
@@ -100,39 +96,3 @@ def issue_grant(key: IssuerKey, terms: GrantTerms) -> bytes:
     if isinstance(decoded, Refused):
         raise SettingsError(f"no such grant: {decoded.detail}")
     return raw
-
-
-def format_grant(raw: bytes) -> str:
-    """Return a grant as a line of text."""
-    return GRANT_TEXT_PREFIX + base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def parse_grant(text: str) -> bytes:
-    """Return the bytes of a grant's line of text; raises `SettingsError`."""
-    line = text.strip()
-    if not line.startswith(GRANT_TEXT_PREFIX):
-        raise SettingsError(f"not a grant: it does not start with {GRANT_TEXT_PREFIX}")
-    encoded = line.removeprefix(GRANT_TEXT_PREFIX)
-    try:
-        raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise SettingsError("not a grant: a character is missing or was changed") from None
-    decoded = decode_grant(raw)
-    if isinstance(decoded, Refused):
-        raise SettingsError(f"not a grant: {decoded.detail}")
-    return raw
-
-
-def load_grant(path: Path) -> bytes:
-    """Return the grant in a file; raises `SettingsError` naming the file."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(GRANT_FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        return parse_grant(data.decode("ascii"))
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path}: not a grant: it is no text") from None
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from None

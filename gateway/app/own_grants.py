@@ -1,10 +1,8 @@
 """The two grants that a node shows: files in its home folder, checked before they are put there."""
 
-from pathlib import Path
-
-from gateway.app.issuer import format_grant, load_grant
 from gateway.clock import Clock
 from gateway.errors import SettingsError
+from gateway.ledger_host.grant_files import format_grant, grant_files
 from gateway.settings import Home, write_atomic
 from ledger.identity.facts import LeaseFacts, Moment
 from ledger.identity.grant import decode_grant
@@ -36,19 +34,6 @@ class GenesisFacts:
     def lease(self, _node_id: bytes, /) -> LeaseFacts | None:
         """Nobody is known to hold a lease."""
         return None
-
-
-def grant_files(home: Home) -> tuple[Path, Path]:
-    """Return where the manufacturer's and the unit's grant stand."""
-    return home.grants / "manufacturer.grant", home.grants / "unit.grant"
-
-
-def load_own_grants(home: Home) -> tuple[bytes, ...]:
-    """Return both grants; nothing where none were installed. Raises `SettingsError`."""
-    files = grant_files(home)
-    if not any(path.exists() for path in files):
-        return ()
-    return tuple(load_grant(path) for path in files)
 
 
 def install_grants(

@@ -1,8 +1,11 @@
-"""`smartshare init`: a home folder with an identity, a chain of its own and commented settings."""
+"""`smartshare init`: a home folder with an identity, a chain of its own or a known one, and commented settings."""
+
+import json
 
 import msgspec
 
 from gateway.app.credentials import CredentialFile
+from gateway.app.founding import NetworkOptions, card_of, found_network, take_up_agent
 from gateway.app.listeners import own_names
 from gateway.broker.certificates import CertificateFolder
 from gateway.clock import Clock
@@ -14,20 +17,10 @@ from gateway.settings import Home, write_atomic, write_private
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.messages import Bind, Refused
 from gateway.smart_agent.providers.registry import DEFAULT_URI
-from gateway.smart_agent.provision import create_agent, is_agent_there, open_agent
+from gateway.smart_agent.provision import open_agent
 from gateway.smart_agent.unlock import find_unlock
-from ledger.params import HEARTBEAT_MS, PROTOCOL_VERSION, SLOT_MS, SSP_BASE_UNITS
-from ledger.types.genesis import Allocation, Genesis, GenesisAgent
+from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import format_genesis, genesis_chain_id
-
-WALLET_GENESIS_AMOUNT = 1_000_000 * SSP_BASE_UNITS  # what the founder of a network starts with
-BOND_GENESIS_AMOUNT = (
-    10_000 * SSP_BASE_UNITS
-)  # the founder's stake as an agent: ten times the least
-REWARD_POOL_GENESIS_AMOUNT = (
-    10_000_000 * SSP_BASE_UNITS
-)  # what agents earn in ten years of 3 s blocks
-METERING_GENESIS_AMOUNT = 10_000 * SSP_BASE_UNITS  # pays the anchors' fees for years
 
 _SETTINGS_TEMPLATE = """\
 # Smartshare gateway settings. Delete a line to return to its default.
@@ -46,6 +39,11 @@ listen = "{listen}"   # plain MQTT: "0.0.0.0:1883" to serve devices on a trusted
 readings_max = 1000
 age_max_ms = 10000
 
+[ledger]
+listen = {ledger_listen}               # "0.0.0.0:8884": where other nodes reach this one; "": outbound only
+peers = {peers}                # "ssp1...@192.168.1.20:8884": nodes to stay connected to
+# tls = true               # between nodes
+
 [discovery]
 enabled = true             # announce this gateway by mDNS as _smartshare._tcp
 interfaces = []            # addresses to announce on; empty: all but loopback
@@ -63,13 +61,13 @@ _DEVICES_TEMPLATE = """\
 """
 
 
-class NetworkOptions(msgspec.Struct, frozen=True):
-    """What a new network starts with besides this node's own allocations."""
+class Membership(msgspec.Struct, frozen=True):
+    """The network that a node founds, or joins where `genesis` is given; and how it reaches others."""
 
-    slot_ms: int = SLOT_MS
-    heartbeat_ms: int = HEARTBEAT_MS
-    allocations: tuple[Allocation, ...] = ()
-    foundation: bytes | None = None
+    options: NetworkOptions = NetworkOptions()
+    genesis: Genesis | None = None
+    listen: str = ""
+    peers: tuple[str, ...] = ()
 
 
 def initialise(
@@ -78,10 +76,10 @@ def initialise(
     clock: Clock,
     *,
     listen: str = "127.0.0.1:1883",
-    network: NetworkOptions | None = None,
+    membership: Membership | None = None,
     key_uri: str = DEFAULT_URI,
 ) -> AgentKeys:
-    """Create a home folder and a network of one node. Raises `SettingsError` if one is there.
+    """Create a home folder in a network. Raises `SettingsError` if one is there.
 
     The settings are written last, so an interrupted start shows and can be repeated: it takes up
     the identity and the genesis that are there.
@@ -90,16 +88,22 @@ def initialise(
         raise SettingsError(f"name {name!r} cannot name a gateway: use {topics.NAME_RULE}")
     if home.settings.exists():
         raise SettingsError(f"{home.path} is a Smartshare home already; choose another folder")
+    membership = membership or Membership()
     try:
         home.create()
-        keys = _create_identity(home, name, clock, network or NetworkOptions(), key_uri)
+        keys = _create_identity(home, name, clock, membership, key_uri)
         credentials = CredentialFile(home)
         for service in (LEDGER, OPERATOR):
             password = credentials.set_new_password(service)
             write_private(service_password_file(home, service), password.encode())
         CertificateFolder(home.certificates).ensure(name, own_names(), clock.now_ms())
         write_atomic(home.devices, _DEVICES_TEMPLATE.encode())
-        settings = _SETTINGS_TEMPLATE.format(name=name, listen=listen)
+        settings = _SETTINGS_TEMPLATE.format(
+            name=name,
+            listen=listen,
+            ledger_listen=json.dumps(membership.listen),
+            peers=json.dumps(membership.peers),
+        )
         write_atomic(home.settings, settings.encode())
     except OSError as error:
         raise SettingsError(f"{home.path}: cannot be created: {error.strerror}") from None
@@ -107,40 +111,19 @@ def initialise(
 
 
 def _create_identity(
-    home: Home, name: str, clock: Clock, network: NetworkOptions, key_uri: str
+    home: Home, name: str, clock: Clock, membership: Membership, key_uri: str
 ) -> AgentKeys:
     """Make or take up the SmartAgent, write its genesis, and bind it to that chain, in this order."""
-    unlock = find_unlock(home.agent)
-    if is_agent_there(home.agent):
-        with open_agent(home.agent, unlock) as agent:
-            keys = agent.description
-    else:
-        keys = create_agent(home.agent, unlock, key_uri=key_uri)
+    keys = take_up_agent(home, key_uri)
     if home.genesis.exists():
         genesis = load_genesis(home)
     else:
-        genesis = _make_genesis(keys, name, clock, network)
+        genesis = membership.genesis or found_network(
+            (card_of(keys),), name, clock, membership.options
+        )
         write_atomic(home.genesis, format_genesis(genesis).encode())
-    with open_agent(home.agent, unlock) as agent:
+    with open_agent(home.agent, find_unlock(home.agent)) as agent:
         answer = agent.handle(Bind(genesis_chain_id(genesis), genesis.slot_ms))
     if isinstance(answer, Refused):
         raise AgentError(f"the SmartAgent cannot be bound to the chain of {home.genesis}: {answer}")
     return keys
-
-
-def _make_genesis(keys: AgentKeys, name: str, clock: Clock, network: NetworkOptions) -> Genesis:
-    return Genesis(
-        version=PROTOCOL_VERSION,
-        name=name,
-        time_ms=clock.now_ms(),
-        slot_ms=network.slot_ms,
-        heartbeat_ms=network.heartbeat_ms,
-        agents=(GenesisAgent(keys.node, keys.consensus, keys.metering, bond=BOND_GENESIS_AMOUNT),),
-        allocations=(
-            Allocation(keys.wallet, WALLET_GENESIS_AMOUNT),
-            Allocation(keys.metering, METERING_GENESIS_AMOUNT),
-            *network.allocations,
-        ),
-        reward_pool=REWARD_POOL_GENESIS_AMOUNT,
-        foundation=network.foundation,
-    )

@@ -148,6 +148,14 @@ class EmbeddedBroker:
         """End every session, also the waiting, of the principals with these names."""
         self._expel(lambda principal: principal.name in names, "its password was changed")
 
+    def connected_names(self) -> set[str]:
+        """Return the names of the principals that are connected now."""
+        return {
+            session.principal.name
+            for session in self._core.sessions.all()
+            if session.outlet is not None
+        }
+
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish as the gateway itself, at QoS 1; call it on the event loop."""
         assert is_topic_name(topic), topic

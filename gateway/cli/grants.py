@@ -3,13 +3,7 @@
 import argparse
 from pathlib import Path
 
-from gateway.app.issuer import (
-    GrantTerms,
-    create_issuer_key,
-    format_grant,
-    issue_grant,
-    load_grant,
-)
+from gateway.app.issuer import GrantTerms, create_issuer_key, issue_grant
 from gateway.app.operator import Operator
 from gateway.app.own_grants import install_grants
 from gateway.cli.issuer_key import open_key, send_signed
@@ -18,6 +12,7 @@ from gateway.cli.passphrase import passphrase_of
 from gateway.clock import SystemClock
 from gateway.errors import SettingsError
 from gateway.ledger_host.genesis import load_genesis, read_genesis
+from gateway.ledger_host.grant_files import format_grant, load_grant
 from gateway.model.ledger_api import RevocationReply
 from gateway.settings import write_atomic
 from gateway.smart_agent.client import AgentClient

@@ -2,10 +2,10 @@
 
 import argparse
 
-from gateway.app.measurement import measure_software
 from gateway.app.operator import Operator, WalletAccount, check_applied
 from gateway.cli.output import emit, home_of
 from gateway.errors import SettingsError
+from gateway.ledger_host.measurement import measure_software
 from gateway.model.ledger_api import IdentityReply, SoftwareReply
 from gateway.smart_agent.client import AgentClient
 from ledger.codec.text import format_address, parse_address

@@ -8,10 +8,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from gateway.app.provision import NetworkOptions, initialise
+from gateway.app.founding import NetworkOptions, make_card
+from gateway.app.provision import Membership, initialise
 from gateway.cli.output import emit, home_of
 from gateway.clock import SystemClock
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, SettingsError
+from gateway.ledger_host.genesis import read_genesis
+from gateway.ledger_host.peers.addresses import parse_peer
 from gateway.sd_notify import Notifier
 from gateway.settings import Home, load_settings, parse_listen
 from ledger.codec.text import format_address, parse_address
@@ -21,17 +24,31 @@ Service = Callable[[Home, Notifier, asyncio.Event], Awaitable[None]]
 
 
 def init(options: argparse.Namespace) -> int:
-    """Make a home folder with a new identity and a chain of its own."""
+    """Make a home folder with a new identity, in a chain of its own or in a known one."""
     home = home_of(options)
+    if options.card:
+        return _make_card(home, options)
+    if options.join and options.foundation is not None:
+        raise SettingsError("--foundation is for a new network: the genesis to join names its own")
     parse_listen(options.listen)
     foundation = None if options.foundation is None else parse_address(options.foundation)
+    if options.ledger_listen:
+        parse_listen(options.ledger_listen)
+    for peer in options.peer:
+        parse_peer(peer)
+    membership = Membership(
+        NetworkOptions(foundation=foundation),
+        genesis=read_genesis(options.join) if options.join else None,
+        listen=options.ledger_listen,
+        peers=tuple(options.peer),
+    )
     keys = initialise(
         home,
         options.name,
         SystemClock(),
         listen=options.listen,
+        membership=membership,
         key_uri=options.key,
-        network=NetworkOptions(foundation=foundation),
     )
     emit(
         options,
@@ -46,6 +63,18 @@ def init(options: argparse.Namespace) -> int:
         f"  wallet  {format_address(keys.wallet)}\n"
         f"Start it with `smartshare run --home {home.path}`; add a device with "
         f"`smartshare device add NAME --profile PROFILE --home {home.path}`.",
+    )
+    return 0
+
+
+def _make_card(home: Home, options: argparse.Namespace) -> int:
+    card = make_card(home, options.key)
+    emit(
+        options,
+        card,
+        f"{home.card} holds this node's public keys. Collect the cards of all founders, then:\n"
+        f"  smartshare genesis CARD... -o genesis.json\n"
+        f"  smartshare init --home {home.path} --join genesis.json",
     )
     return 0
 

@@ -17,6 +17,7 @@ from gateway.cli.grammar import (
 )
 from gateway.cli.identity_grammar import add_identity_commands
 from gateway.cli.lab_grammar import add_lab_command
+from gateway.cli.network_grammar import add_network_commands
 
 EPILOG = "Every command that prints data takes --json. Exit codes: 0 done, 1 failed, 2 wrong usage."
 
@@ -47,26 +48,7 @@ def _add_node_commands(commands: Commands) -> None:
         commands, "demo", "gateway.cli.node:demo", "show the whole product on this machine"
     )
     _home(demo).add_argument("--once", action="store_true", help="run to the receipt and stop")
-    init = _command(
-        commands, "init", "gateway.cli.node:init", "make a home folder and its identity"
-    )
-    _home(init).add_argument("--name", default="gateway", help="the gateway's name in topics")
-    init.add_argument(
-        "--listen", default="127.0.0.1:1883", metavar="HOST:PORT", help="where devices connect"
-    )
-    init.add_argument(
-        "--key",
-        default="file:sealed.key",
-        metavar="URI",
-        help="where the keys are made: a sealed file, or pkcs11:token=...?module-path=...",
-    )
-    init.add_argument(
-        "--new-network", action="store_true", required=True, help="found a chain with this node"
-    )
-    init.add_argument(
-        "--foundation", metavar="ADDRESS", help="the key whose grants the new network asks for"
-    )
-    _json(init)
+    add_network_commands(commands)
     for name, summary in (
         ("run", "run agent, gateway and ledger together"),
         ("gateway", "run the broker, the connectors and the readings store"),

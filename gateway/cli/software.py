@@ -2,10 +2,10 @@
 
 import argparse
 
-from gateway.app.measurement import measure_software
 from gateway.cli.issuer_key import send_signed
 from gateway.cli.output import emit
 from gateway.errors import SettingsError
+from gateway.ledger_host.measurement import measure_software
 from ledger.params import HASH_BYTES
 from ledger.types.identity_bodies import ListSoftware
 

@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import Self
 
 from gateway.app.credentials import CredentialFile
+from gateway.app.founding import NetworkOptions
 from gateway.app.gateway import build_clock
 from gateway.app.operator import Operator
-from gateway.app.provision import NetworkOptions, initialise
+from gateway.app.provision import Membership, initialise
 from gateway.app.registry import add_device, load_devices
 from gateway.clock import Clock
 from gateway.demo.parties import CONSUMER_AMOUNT, make_consumer, save_consumer
@@ -61,7 +62,7 @@ def prepare(home: Home, clock: Clock) -> None:
         heartbeat_ms=HEARTBEAT_MS,
         allocations=(Allocation(consumer.address, CONSUMER_AMOUNT),),
     )
-    initialise(home, NAME, clock, listen=f"127.0.0.1:{port}", network=network)
+    initialise(home, NAME, clock, listen=f"127.0.0.1:{port}", membership=Membership(network))
     save_consumer(home.path, consumer)
     settings = (
         home.settings.read_text()

@@ -9,6 +9,7 @@ from edge_contracts.executor import WorkerExecutor
 from gateway.clock import Clock, SystemClock
 from gateway.ledger_host.genesis import load_genesis
 from gateway.ledger_host.handlers import LedgerHandlers
+from gateway.ledger_host.peers.desk import PeerDesk
 from gateway.ledger_host.signer_reports import TipReports
 from gateway.messaging.server import RpcServer
 from gateway.messaging.service_login import LEDGER, service_login
@@ -16,7 +17,6 @@ from gateway.model import topics
 from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import Home, Settings, load_settings
 from gateway.smart_agent.client import AgentClient, AgentOnionKeeper, AgentVoteSigner
-from gateway.smart_agent.vote_watch import TipReport
 from gateway.smart_agent.waiting import wait_for_agent
 from ledger.node.node import LedgerNode
 from ledger.node.views import FinalBlock
@@ -29,9 +29,11 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
     settings = load_settings(home)
     genesis = load_genesis(home)
     agent = AgentClient(home.agent_socket)
-    if await wait_for_agent(agent, notifier.status, stop) is None:
+    keys = await wait_for_agent(agent, notifier.status, stop)
+    if keys is None:
         return
     clock = SystemClock()
+    desk = PeerDesk(home, settings, genesis, keys, agent, clock)
     # Queries have a worker of their own: they never hold up a block.
     with WorkerExecutor(clock) as executor, WorkerExecutor(clock) as query_executor:
         node = await asyncio.to_thread(
@@ -41,24 +43,26 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
             executor,
             clock,
             AgentVoteSigner(agent),
+            around=desk.surroundings(),
             query_executor=query_executor,
             onion=AgentOnionKeeper(agent),
         )
         try:
-            await _Service(home, settings, node, agent).run(notifier, stop)
+            await _Service(home, settings, node, desk, agent).run(notifier, stop)
         finally:
             node.close()
             agent.close()
 
 
 class _Service:
-    """A running node, its requests and its announcements."""
+    """A running node, its peers, its requests and its announcements."""
 
     def __init__(
-        self, home: Home, settings: Settings, node: LedgerNode, agent: AgentClient
+        self, home: Home, settings: Settings, node: LedgerNode, desk: PeerDesk, agent: AgentClient
     ) -> None:
         self._node = node
-        self._reports = TipReports(agent, self._tip)
+        self._desk = desk
+        self._reports = TipReports(agent, lambda: desk.tip(node))
         self._clock: Clock = SystemClock()
         self._topic = topics.ledger_block(settings.name)
         self._handlers = LedgerHandlers(node, asyncio.get_running_loop())
@@ -71,9 +75,13 @@ class _Service:
             await self._reports.report()  # before the first vote is asked for
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._node.run(self._announce)),
-                    group.create_task(run_watchdog(notifier, lambda: self._server.is_alive)),
-                    group.create_task(self._reports.run()),
+                    group.create_task(work)
+                    for work in (
+                        self._node.run(self._announce),
+                        self._desk.run(self._node),
+                        run_watchdog(notifier, lambda: self._server.is_alive),
+                        self._reports.run(),
+                    )
                 ]
                 height = self._node.status().height
                 notifier.ready(f"at block {height}")
@@ -84,10 +92,6 @@ class _Service:
                     task.cancel()
         finally:
             await asyncio.to_thread(self._server.stop)
-
-    def _tip(self) -> TipReport:
-        """A node that runs alone has no tip but its own."""
-        return TipReport(is_at_tip=True, agents=self._node.status().agents)
 
     def _announce(self, block: FinalBlock) -> None:
         self._handlers.finality_ms = max(0, self._clock.now_ms() - block.header.time_ms)

@@ -11,6 +11,7 @@ class PrincipalKind(enum.Enum):
     SERVICE = "service"  # the gateway's own processes
     OPERATOR = "operator"
     USER = "user"  # of a broker that runs alone
+    PEER = "peer"  # another ledger node, or one that has yet to prove itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ Rule 3: the same nonce again replaces the old transaction, for at least a tenth 
 Rule 4: when full, who offers more per byte displaces who offers less.
 """
 
+import itertools
 from collections.abc import Sequence
 
 from ledger.errors import Reason, Rejected
@@ -83,6 +84,10 @@ class Mempool:
         """
         entries = select(self._waiting, view, max_bytes, max_count)
         return [entry.checked for entry in entries]
+
+    def oldest(self, count: int) -> tuple[bytes, ...]:
+        """Return signed transactions as their senders made them, those that wait longest first."""
+        return tuple(entry.checked.raw for entry in itertools.islice(self._waiting, count))
 
     def prune(
         self, transactions: Sequence[CheckedTransaction], view: StateReader, height: int

@@ -75,6 +75,8 @@ class Chain:
         tree: StateTree,
         genesis: Genesis,
         executor: ContractExecutor,
+        *,
+        node_id: bytes,
         onion: OnionKeeper | None = None,
     ) -> None:
         self._store = store
@@ -83,7 +85,7 @@ class Chain:
         self._executor = executor
         self._executed: dict[bytes, _Executed] = {}
         self.chain_id = genesis_chain_id(genesis)
-        self._node = genesis.agents[0].node
+        self._node = node_id
         self._onion = onion
         self._proof: FinalityProof | None = None  # the tip's
         self.tip = self._load_tip()

@@ -28,6 +28,12 @@ class NoPeers:
     def gossip(self, message: Message, peers: int) -> None:
         """There is nobody."""
 
+    def blame(self, peer: bytes) -> None:
+        """There is nobody."""
+
+    def relay(self, raw: bytes) -> None:
+        """There is nobody."""
+
 
 class Driver:
     """Feeds the machine and has its effects performed."""

@@ -4,13 +4,14 @@ Rule: apart from `run`, every method returns at once. All are called on the even
 for `query`, which runs a contract and is for any thread but that one.
 """
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from ledger.codec.canonical import Decoder
 from ledger.consensus.describing import describe
 from ledger.consensus.state import Rules
-from ledger.errors import GenesisError, LedgerError, Rejected, SignerError
+from ledger.errors import LedgerError, Rejected, SignerError
 from ledger.light import AnchorEvidence
 from ledger.mempool.mempool import Mempool
 from ledger.node.chain import Chain
@@ -18,7 +19,7 @@ from ledger.node.driver import Driver, NoPeers, OnFinalBlock
 from ledger.node.evidence import load_evidence, load_proof
 from ledger.node.execution import SerialExecutor
 from ledger.node.failures import FailedTransactions
-from ledger.node.performer import Parts
+from ledger.node.performer import OnEvidence, OnOwnVote, Parts
 from ledger.node.queries import ContractQueries
 from ledger.node.views import (
     AccountView,
@@ -26,9 +27,10 @@ from ledger.node.views import (
     IdentityView,
     NodeStatus,
     Progress,
+    TakenTransaction,
     TransactionView,
 )
-from ledger.ports import Clock, ContractExecutor, ExecutionResult, OnionKeeper, VoteSigner
+from ledger.ports import Clock, ContractExecutor, ExecutionResult, OnionKeeper, PeerLink, VoteSigner
 from ledger.state.accounts import get_account
 from ledger.state.identities import (
     StateIdentityFacts,
@@ -48,6 +50,7 @@ from ledger.types.block import Vote
 from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import check_genesis
 from ledger.types.identity_records import Revocation, Software
+from ledger.types.messages import Message
 from ledger.types.outcome import Outcome
 from ledger.types.records import Device
 
@@ -55,8 +58,32 @@ _devices = Decoder(Device)
 _outcomes = Decoder(Outcome)
 
 
-def _ignore_evidence(_first: Vote, _second: Vote) -> None:
+def _ignore(*_votes: Vote) -> None:
     """An agent that is alone sees no votes but its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Who a node is and whom it tells what: the ways out of the chain, all called on the event loop.
+
+    `on_evidence` hears of two votes that contradict each other, `on_own_vote` of a genuine vote of this
+    node's seat that was not given since the process started.
+    """
+
+    node_id: bytes
+    peers: PeerLink = field(default_factory=NoPeers)
+    on_evidence: OnEvidence = _ignore
+    on_own_vote: OnOwnVote = _ignore
+
+
+def _check_own_key(genesis: Genesis, node_id: bytes, consensus: bytes) -> None:
+    """Raise `SignerError` where the genesis knows our node by another key, or our key by another node."""
+    for agent in genesis.agents:
+        if (agent.node == node_id) != (agent.consensus == consensus):
+            raise SignerError(
+                "the SmartAgent's consensus key is not the one in the genesis file: this home folder"
+                " belongs to another network or another agent"
+            )
 
 
 class LedgerNode:
@@ -72,8 +99,10 @@ class LedgerNode:
         queries: ContractQueries,
         clock: Clock,
         signer: VoteSigner,
+        around: Surroundings,
     ) -> None:
         self._genesis = genesis
+        self._around = around
         self._store = store
         self._reader = reader
         self._chain = chain
@@ -87,8 +116,9 @@ class LedgerNode:
             failed=self._failed,
             view=reader,
             signer=signer,
-            peers=NoPeers(),
-            on_evidence=_ignore_evidence,
+            peers=around.peers,
+            on_evidence=around.on_evidence,
+            on_own_vote=around.on_own_vote,
         )
         rules = Rules(chain.chain_id, genesis.slot_ms, genesis.heartbeat_ms)
         self._driver = Driver(rules, parts, clock)
@@ -102,6 +132,7 @@ class LedgerNode:
         clock: Clock,
         signer: VoteSigner,
         *,
+        around: Surroundings,
         query_executor: ContractExecutor | None = None,
         onion: OnionKeeper | None = None,
     ) -> Self:
@@ -114,22 +145,14 @@ class LedgerNode:
         genesis names, and `StorageError` where the database is in use, damaged or another chain's.
         """
         check_genesis(genesis)
-        if len(genesis.agents) != 1:
-            raise GenesisError(
-                f"genesis: {len(genesis.agents)} agents: a chain has one agent so far"
-            )
-        if signer.public_key != genesis.agents[0].consensus:
-            raise SignerError(
-                "the SmartAgent's consensus key is not the one in the genesis file: this home folder"
-                " belongs to another network or another agent"
-            )
+        _check_own_key(genesis, around.node_id, signer.public_key)
         first_state = genesis_writes(genesis)
         store = ChainStore.create_or_open(path, genesis, first_state)
         try:
             tree = load_state_tree(store, first_state)
             serial = SerialExecutor(executor)
             asked = serial if query_executor is None else SerialExecutor(query_executor)
-            chain = Chain(store, tree, genesis, serial, onion)
+            chain = Chain(store, tree, genesis, serial, node_id=around.node_id, onion=onion)
             reader = ChainReader.open(path)
         except LedgerError:
             store.close()
@@ -142,6 +165,7 @@ class LedgerNode:
             queries=ContractQueries(path, genesis, asked),
             clock=clock,
             signer=signer,
+            around=around,
         )
 
     def close(self) -> None:
@@ -158,16 +182,41 @@ class LedgerNode:
         """
         await self._driver.run(on_final_block)
 
+    def receive(self, peer: bytes, message: Message) -> bool:
+        """Take a peer's message; False where too many wait and this one is lost."""
+        return self._driver.deliver(peer, message)
+
+    def peer_connected(self, peer: bytes) -> None:
+        """Tell that a peer can be reached, perhaps again."""
+        self._driver.connect(peer)
+
+    def pending(self, count: int) -> tuple[bytes, ...]:
+        """Return signed transactions that wait, at most so many."""
+        return self._mempool.oldest(count)
+
+    def agents(self) -> tuple[bytes, ...]:
+        """Return the node ids of the running epoch's set."""
+        return self._driver.state.epoch.nodes
+
     def submit(self, raw: bytes) -> bytes | Rejected:
         """Return the id of a signed transaction that now waits, or why it is refused.
 
-        One that already waits or is final gives its id again.
+        One that already waits or is final gives its id again. A new one is passed on to the peers.
         """
+        taken = self.take(raw)
+        if isinstance(taken, TakenTransaction):
+            if taken.is_new:
+                self._around.peers.relay(raw)
+            return taken.id
+        return taken
+
+    def take(self, raw: bytes) -> TakenTransaction | Rejected:
+        """Let a signed transaction wait; it is passed on to nobody."""
         checked = check_transaction(raw, self._chain.chain_id)
         if isinstance(checked, Rejected):
             return checked
         if self._mempool.get(checked.id) or self._reader.has_transaction(checked.id):
-            return checked.id
+            return TakenTransaction(checked.id, is_new=False)
         height = self._chain.tip.height + 1
         refusal = self._failed.check(checked.id, height) or self._mempool.add(
             checked, self._reader, height
@@ -175,7 +224,7 @@ class LedgerNode:
         if refusal is not None:
             return refusal
         self._driver.wake()
-        return checked.id
+        return TakenTransaction(checked.id, is_new=True)
 
     def status(self) -> NodeStatus:
         """Return how the chain is doing.
@@ -193,7 +242,7 @@ class LedgerNode:
             slot_ms=self._genesis.slot_ms,
             epoch=state.epoch.number,
             slot=max(state.slot, tip.slot + 1),
-            agents=len(self._genesis.agents),
+            agents=state.epoch.size,
             pending=len(self._mempool),
             state=describe(state),
             clock="synchronised" if is_synchronised else "unsynchronised",

@@ -8,6 +8,7 @@ signer's socket to the worker's.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -61,12 +62,15 @@ from ledger.types.messages import BlockMessage
 
 OnFinalBlock = Callable[[FinalBlock], None]
 OnEvidence = Callable[[Vote, Vote], None]
+OnOwnVote = Callable[[Vote], None]
 
 # What is left for transactions: a header is below 1 KiB, each transaction's length takes 5 bytes.
 TRANSACTIONS_BYTES_MAX = BLOCK_BYTES_MAX - 1_024 - 5 * BLOCK_TRANSACTIONS_MAX
 
 VALIDATION_RETRY_FIRST_S = 0.5  # a worker that was killed is back by then
 VALIDATION_RETRY_MAX_S = 30  # and one that lacks memory or files may take its time
+
+OWN_VOTES_MAX = 64 * 3  # of the open slots
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +86,27 @@ class Parts:
     signer: VoteSigner
     peers: PeerLink
     on_evidence: OnEvidence
+    on_own_vote: (
+        OnOwnVote  # a genuine vote of our seat that was not given since this process started
+    )
+
+
+class OwnVotes:
+    """The newest votes of our seat that are accounted for: peers pass them on all the time."""
+
+    def __init__(self) -> None:
+        self._signatures: deque[bytes] = deque(maxlen=OWN_VOTES_MAX)
+
+    def note(self, vote: Vote) -> None:
+        """Remember a vote that the signer gave."""
+        self._signatures.append(vote.signature)
+
+    def is_news(self, vote: Vote) -> bool:
+        """Tell, once, that a vote is none of those."""
+        if vote.signature in self._signatures:
+            return False
+        self.note(vote)
+        return True
 
 
 class Performer:
@@ -95,6 +120,7 @@ class Performer:
         self._inbox = inbox
         self._on_final_block = on_final_block
         self._is_signer_lost = False
+        self._own_votes = OwnVotes()
         self.wake_at_ms = 0
 
     async def perform(self, effect: Effect, epoch: Epoch) -> Input | None:
@@ -105,7 +131,9 @@ class Performer:
             case WakeAt(monotonic_ms):
                 self.wake_at_ms = monotonic_ms
             case VerifySignatures():
-                self._worker.start_verifying(partial(self._verify, effect), self._answer_later)
+                self._worker.start_verifying(
+                    partial(self._verify, effect), partial(self._take_verified, effect)
+                )
             case SignVote():
                 return await self._worker.run(partial(self._sign, effect, epoch))
             case PersistProposal() | PersistCertificate() | CommitBlock() | OpenEpoch():
@@ -144,9 +172,22 @@ class Performer:
                 return EpochOpened(await run(lambda: chain.open_epoch(number, root)))
         return None
 
-    def _answer_later(self, future: asyncio.Future[SignaturesVerified]) -> None:
-        if not future.cancelled():
-            self._inbox.put(future.result)
+    def _take_verified(
+        self, wanted: VerifySignatures, future: asyncio.Future[SignaturesVerified]
+    ) -> None:
+        if future.cancelled():
+            return
+        self._inbox.put(future.result)
+        if future.exception() is not None:
+            return
+        genuine = future.result()
+        asked = len(wanted.votes) + len(wanted.certificates)
+        if len(genuine.votes) + len(genuine.certificates) < asked:
+            self._parts.peers.blame(wanted.peer)
+        seat = wanted.epoch.our_seat
+        for vote in genuine.votes:
+            if vote.voter == seat and self._own_votes.is_news(vote):
+                self._parts.on_own_vote(vote)
 
     def _verify(self, wanted: VerifySignatures) -> SignaturesVerified:
         chain_id, keys = self._parts.chain.chain_id, wanted.epoch.keys
@@ -222,6 +263,7 @@ class Performer:
         refusal = verify_vote(vote, self._parts.chain.chain_id, epoch.keys)
         if refusal is not None:
             raise SignerError(f"the SmartAgent's vote is not valid on this chain: {refusal}")
+        self._own_votes.note(vote)
         return VoteSigned(vote)
 
     async def _commit(self, effect: CommitBlock) -> None:

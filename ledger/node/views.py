@@ -11,6 +11,14 @@ from ledger.types.records import Node
 
 
 @dataclass(frozen=True, slots=True)
+class TakenTransaction:
+    """A transaction that waits or is final; `is_new` when it was not known before."""
+
+    id: bytes
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """How the chain is doing. Height, hash and `time_ms` (Unix) are the newest final block's.
 

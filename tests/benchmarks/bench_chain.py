@@ -100,7 +100,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         first_state = genesis_writes(genesis)
         store = ChainStore.create_or_open(Path(folder) / "chain.db", genesis, first_state)
-        chain = Chain(store, load_state_tree(store, first_state), genesis, EchoExecutor())
+        chain = Chain(
+            store,
+            load_state_tree(store, first_state),
+            genesis,
+            EchoExecutor(),
+            node_id=genesis.agents[0].node,
+        )
         seconds = [
             (measure_verification(chain_id, raws), measure_block(chain, chain_id, raws))
             for raws in blocks

@@ -11,7 +11,7 @@ from ledger.crypto.domains import NO_HASH, transaction_message
 from ledger.crypto.ed25519 import derive_public_key, sign
 from ledger.crypto.hashing import hkdf, sha256
 from ledger.errors import ExecutorError
-from ledger.node.node import LedgerNode
+from ledger.node.node import LedgerNode, Surroundings
 from ledger.node.views import FinalBlock
 from ledger.params import PROTOCOL_VERSION
 from ledger.ports import (
@@ -200,6 +200,7 @@ class Lab:
             executor or self.executor,
             self.clock,
             signer or self.signer,
+            around=Surroundings(self.genesis.agents[0].node),
             query_executor=query_executor,
         )
 

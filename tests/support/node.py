@@ -11,8 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from gateway.app.founding import NetworkOptions
 from gateway.app.operator import Operator
-from gateway.app.provision import NetworkOptions, initialise
+from gateway.app.provision import Membership, initialise
 from gateway.clock import SystemClock
 from gateway.errors import MessagingError
 from gateway.settings import Home, write_atomic
@@ -94,7 +95,11 @@ class Node:
         )
         self.port = find_free_port()
         self.keys = initialise(
-            self.home, "test", SystemClock(), listen=f"127.0.0.1:{self.port}", network=network
+            self.home,
+            "test",
+            SystemClock(),
+            listen=f"127.0.0.1:{self.port}",
+            membership=Membership(network),
         )
         settings = self.home.settings.read_text()
         settings = settings.replace("enabled = true ", "enabled = false")

@@ -2,17 +2,9 @@
 
 import pytest
 
-from gateway.app.issuer import (
-    GRANT_TEXT_PREFIX,
-    GrantTerms,
-    create_issuer_key,
-    format_grant,
-    issue_grant,
-    load_grant,
-    open_issuer_key,
-    parse_grant,
-)
+from gateway.app.issuer import GrantTerms, create_issuer_key, issue_grant, open_issuer_key
 from gateway.errors import AgentError, SettingsError
+from gateway.ledger_host.grant_files import GRANT_TEXT_PREFIX, format_grant, load_grant, parse_grant
 from gateway.smart_agent.sealed_key import KdfLimits
 from ledger.crypto import domains
 from ledger.crypto.ed25519 import verify_strict

@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from gateway.app.credentials import CredentialFile
-from gateway.app.provision import (
+from gateway.app.founding import (
+    FOUNDERS_GENESIS_AMOUNT,
     METERING_GENESIS_AMOUNT,
-    WALLET_GENESIS_AMOUNT,
     NetworkOptions,
-    initialise,
 )
+from gateway.app.provision import Membership, initialise
 from gateway.app.registry import load_devices
 from gateway.broker.passwords import verify_password
 from gateway.errors import AgentError, SettingsError
@@ -33,8 +33,8 @@ CONSUMER = bytes(range(32))
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("provision") / "home")
-    network = NetworkOptions(allocations=(Allocation(CONSUMER, 5),))
-    keys = initialise(home, "cellar", ManualClock(), listen="0.0.0.0:2883", network=network)
+    membership = Membership(NetworkOptions(allocations=(Allocation(CONSUMER, 5),)))
+    keys = initialise(home, "cellar", ManualClock(), listen="0.0.0.0:2883", membership=membership)
     return home, keys
 
 
@@ -61,7 +61,7 @@ def test_the_genesis_names_this_agent_and_gives_it_the_first_coins(made):
         *(keys.node, keys.consensus, keys.metering),
     )
     assert genesis.allocations == (
-        Allocation(keys.wallet, WALLET_GENESIS_AMOUNT),
+        Allocation(keys.wallet, FOUNDERS_GENESIS_AMOUNT),
         Allocation(keys.metering, METERING_GENESIS_AMOUNT),
         Allocation(CONSUMER, 5),
     )

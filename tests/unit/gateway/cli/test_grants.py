@@ -6,8 +6,8 @@ import os
 import msgspec
 import pytest
 
-from gateway.app.issuer import format_grant
 from gateway.cli.main import main
+from gateway.ledger_host.grant_files import format_grant
 from ledger.codec.text import format_address
 from ledger.types.genesis_file import format_genesis
 from tests.support.identity import MAKER_GRANT, OTHER, UNIT, sign_grant

@@ -6,11 +6,14 @@ import threading
 
 from paho.mqtt.client import Client
 
+from gateway.clock import SystemClock
+from gateway.ledger_host.peers.desk import PeerDesk
 from gateway.ledger_host.service import _Service
 from gateway.messaging.service_login import LEDGER, service_password_file
 from gateway.sd_notify import Notifier
 from gateway.settings import Home, Settings
 from gateway.smart_agent.client import AgentClient
+from gateway.smart_agent.keys import AgentKeys
 from tests.support.ledger_lab import Lab
 
 
@@ -25,8 +28,13 @@ async def test_no_pings_after_the_thread_of_mqtt_died(tmp_path, monkeypatch):
     home = Home(tmp_path)
     home.secrets.mkdir()
     service_password_file(home, LEDGER).write_text("secret")
-    node = Lab(tmp_path).open()
-    service = _Service(home, Settings("gw1"), node, AgentClient(home.agent_socket))
+    lab = Lab(tmp_path)
+    node = lab.open()
+    agent = AgentClient(home.agent_socket)
+    (first,) = lab.genesis.agents
+    keys = AgentKeys(first.node, first.consensus, first.metering, bytes(32))
+    desk = PeerDesk(home, Settings("gw1"), lab.genesis, keys, agent, SystemClock())
+    service = _Service(home, Settings("gw1"), node, desk, agent)
     stop = asyncio.Event()
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:

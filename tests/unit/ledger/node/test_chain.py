@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Iterator[ChainStore]:
 @pytest.fixture
 def chain(store: ChainStore) -> Chain:
     tree = load_state_tree(store, genesis_writes(GENESIS))
-    return Chain(store, tree, GENESIS, EchoExecutor())
+    return Chain(store, tree, GENESIS, EchoExecutor(), node_id=GENESIS.agents[0].node)
 
 
 def transfer(chain: Chain, nonce: int) -> CheckedTransaction:
@@ -147,4 +147,10 @@ def test_a_damaged_certificate_is_never_handed_out(
     with pytest.raises(CorruptStorageError, match="certificate of block 1"):
         load_evidence(store, transfer(chain, 0).id, GENESIS)
     with pytest.raises(CorruptStorageError, match="certificate of block 1"):
-        Chain(store, load_state_tree(store, {}), GENESIS, EchoExecutor())
+        Chain(
+            store,
+            load_state_tree(store, {}),
+            GENESIS,
+            EchoExecutor(),
+            node_id=GENESIS.agents[0].node,
+        )

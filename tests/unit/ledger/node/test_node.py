@@ -17,7 +17,6 @@ from ledger.crypto.domains import VoteKind, contract_address
 from ledger.errors import (
     CorruptStorageError,
     ExecutorError,
-    GenesisError,
     Reason,
     Rejected,
     SignerError,
@@ -311,13 +310,6 @@ class TestOpening:
         with pytest.raises(StorageError, match="another process writes this chain"):
             lab.open()
         node.close()
-
-    def test_a_set_of_more_than_one_agent_is_refused(self, tmp_path: Path):
-        genesis = make_genesis()
-        other = make_genesis(agent="other-").agents
-        lab = Lab(tmp_path, msgspec.structs.replace(genesis, agents=genesis.agents + other))
-        with pytest.raises(GenesisError, match="a chain has one agent so far"):
-            lab.open()
 
     def test_another_agents_genesis_is_refused(self, tmp_path: Path):
         lab = Lab(tmp_path, make_genesis(agent="other-"))

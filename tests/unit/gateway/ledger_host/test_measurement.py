@@ -2,7 +2,7 @@
 
 import shutil
 
-from gateway.app.measurement import (
+from gateway.ledger_host.measurement import (
     compute_measurement,
     find_dependencies,
     find_packages,

@@ -1,0 +1,154 @@
+"""What the ledger process does about other nodes: the network, what the SmartAgent must hear, and the tip.
+
+Rule: how far a node is behind is judged by what enough agents say that one of them is honest.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+
+from gateway.clock import Clock
+from gateway.errors import AgentError
+from gateway.ledger_host.grant_files import load_own_grants
+from gateway.ledger_host.measurement import measure_software
+from gateway.ledger_host.peers.addresses import parse_peer
+from gateway.ledger_host.peers.identity import NodeIdentity
+from gateway.ledger_host.peers.network import MqttPeerNetwork, NodeSide, PeerSettings
+from gateway.settings import Home, Settings, parse_listen
+from gateway.smart_agent.client import AgentClient
+from gateway.smart_agent.keys import AgentKeys
+from gateway.smart_agent.vote_watch import TipReport
+from ledger.errors import Rejected
+from ledger.identity.facts import Moment
+from ledger.identity.grant import Role
+from ledger.node.node import LedgerNode, Surroundings
+from ledger.types.block import Vote
+from ledger.types.genesis import Genesis
+from ledger.types.genesis_file import genesis_chain_id
+from ledger.types.messages import Message, Status
+
+_log = logging.getLogger(__name__)
+
+HEIGHTS_MAX = 256  # peers whose newest status is remembered
+BEHIND_BLOCKS = 2  # what becomes final while a status travels
+
+
+class PeerDesk:
+    """Create it in a running event loop; give it the node when that is open."""
+
+    def __init__(  # noqa: PLR0917 - the parts it is made of
+        self,
+        home: Home,
+        settings: Settings,
+        genesis: Genesis,
+        keys: AgentKeys,
+        agent: AgentClient,
+        clock: Clock,
+    ) -> None:
+        """Raises `SettingsError` for peers or grants that cannot be read."""
+        self._node: LedgerNode | None = None
+        self._agent = agent
+        self._clock = clock
+        self._keys = keys
+        self._genesis = genesis
+        self._heights: OrderedDict[bytes, int] = OrderedDict()
+        self._own_votes: asyncio.Queue[Vote] = asyncio.Queue(maxsize=64)
+        is_agent = any(one.node == keys.node for one in genesis.agents)
+        identity = NodeIdentity(
+            node_id=keys.node,
+            chain_id=genesis_chain_id(genesis),
+            role=Role.AGENT if is_agent else Role.FULL,
+            sign=agent.sign_session,
+            facts=lambda: self._open_node().identity_facts(),
+            now=self._moment,
+            instance=lambda: agent.running_instance().instance,
+            measurement=measure_software(),
+            grants=load_own_grants(home),
+        )
+        self.network = MqttPeerNetwork(identity, _peer_settings(settings), clock)
+
+    def surroundings(self) -> Surroundings:
+        """Return what the node is opened with."""
+        return Surroundings(self._keys.node, self.network, on_own_vote=self._take_own_vote)
+
+    async def run(self, node: LedgerNode) -> None:
+        """Stay connected until cancelled. Raises `BrokerError` where it cannot listen."""
+        self._node = node
+        side = NodeSide(
+            receive=self._receive,
+            peer_connected=node.peer_connected,
+            submit=self._submit,
+            pending=node.pending,
+            agents=node.agents,
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._report_own_votes())
+            await self.network.run(side, self._on_listening)
+
+    def tip(self, node: LedgerNode) -> TipReport:
+        """Return whether the node is where the chain is, and how many agents there are.
+
+        Alone in its set a node is always there. Else so many agents must be heard that one of them is
+        honest, and none of the claims counts that only liars may have made.
+        """
+        agents = node.agents()
+        others = [agent for agent in agents if agent != self._keys.node]
+        if not others:
+            return TipReport(is_at_tip=True, agents=len(agents))
+        faulty = (len(agents) - 1) // 3
+        heights = sorted((self._heights[a] for a in others if a in self._heights), reverse=True)
+        if len(heights) <= faulty:
+            return TipReport(is_at_tip=False, agents=len(agents))
+        is_at_tip = node.status().height + BEHIND_BLOCKS >= heights[faulty]
+        return TipReport(is_at_tip, agents=len(agents))
+
+    def _open_node(self) -> LedgerNode:
+        assert self._node is not None, "peers are met after the node is open"
+        return self._node
+
+    def _moment(self) -> Moment:
+        if self._clock.is_synchronised():
+            return Moment(self._clock.now_ms(), is_trusted=True)
+        return Moment(self._open_node().status().time_ms, is_trusted=False)
+
+    def _receive(self, peer: bytes, message: Message) -> None:
+        if isinstance(message, Status):
+            self._heights.pop(peer, None)
+            self._heights[peer] = message.height
+            if len(self._heights) > HEIGHTS_MAX:
+                self._heights.popitem(last=False)
+        self._open_node().receive(peer, message)
+
+    def _submit(self, raw: bytes) -> bool:
+        taken = self._open_node().take(raw)
+        return not isinstance(taken, Rejected) and taken.is_new
+
+    def _on_listening(self) -> None:
+        if self.network.port is not None:
+            _log.info("other nodes reach this one on port %d", self.network.port)
+
+    def _take_own_vote(self, vote: Vote) -> None:
+        try:
+            self._own_votes.put_nowait(vote)
+        except asyncio.QueueFull:
+            _log.warning(
+                "more votes by our own key than can be looked at: is there a second one of us?"
+            )
+
+    async def _report_own_votes(self) -> None:
+        """Hand votes by our own key to the SmartAgent: one that it never gave ends its voting."""
+        while True:
+            vote = await self._own_votes.get()
+            try:
+                standing = await asyncio.to_thread(self._agent.report_own_vote, vote)
+            except AgentError as error:
+                _log.warning("a vote by our own key cannot be looked at now: %s", error)
+                continue
+            if standing != "voting":
+                _log.warning("votes: %s", standing)
+
+
+def _peer_settings(settings: Settings) -> PeerSettings:
+    section = settings.ledger
+    listen = parse_listen(section.listen) if section.listen else None
+    return PeerSettings(listen, tuple(parse_peer(one) for one in section.peers))

@@ -1,0 +1,69 @@
+"""The bytes between nodes: one canonical MessagePack message, with its limit.
+
+Beside what consensus says (`ledger.types.messages`), nodes pass on transactions and each other's addresses.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from ledger.codec.canonical import Decoder, encode
+from ledger.errors import CodecError, Reason, Rejected
+from ledger.params import TRANSACTION_BYTES_MAX
+from ledger.types.messages import Message
+from ledger.types.primitives import Address
+
+PEER_MESSAGE_BYTES_MAX = 1024 * 1024  # one MQTT packet of the peer listener
+TRANSACTIONS_IN_MESSAGE_MAX = 256
+ADDRESSES_IN_MESSAGE_MAX = 32
+HOST_CHARS_MAX = 253  # a DNS name
+
+_SignedTransactionBytes = Annotated[bytes, Meta(max_length=TRANSACTION_BYTES_MAX + 256)]
+
+
+class Transactions(
+    msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=32
+):
+    """Signed transactions, as their senders made them."""
+
+    raw: Annotated[
+        tuple[_SignedTransactionBytes, ...],
+        Meta(min_length=1, max_length=TRANSACTIONS_IN_MESSAGE_MAX),
+    ]
+
+
+class PeerAddress(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Where a node is said to listen: a hint, proven only by its handshake."""
+
+    node: Address
+    host: Annotated[
+        str, Meta(min_length=1, max_length=HOST_CHARS_MAX, pattern=r"^[A-Za-z0-9.:_-]+\Z")
+    ]
+    port: Annotated[int, Meta(ge=1, le=65_535)]
+
+
+class Addresses(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=33):
+    """Peers that the sender knows."""
+
+    peers: Annotated[tuple[PeerAddress, ...], Meta(max_length=ADDRESSES_IN_MESSAGE_MAX)]
+
+
+NetworkMessage = Message | Transactions | Addresses
+_decoder: Decoder[NetworkMessage] = Decoder(NetworkMessage)  # type: ignore[arg-type]  # a union is no class
+
+
+def encode_message(message: NetworkMessage) -> bytes:
+    """Return a message's canonical bytes."""
+    return encode(message)
+
+
+def decode_message(raw: bytes) -> NetworkMessage | Rejected:
+    """Return the message in its one canonical form, or why it is none."""
+    if len(raw) > PEER_MESSAGE_BYTES_MAX:
+        detail = f"a peer's message of {len(raw)} bytes; at most {PEER_MESSAGE_BYTES_MAX}"
+        return Rejected(Reason.TOO_LARGE, detail)
+    try:
+        return _decoder.decode(raw)
+    except CodecError as error:
+        return Rejected(Reason.MALFORMED, f"a peer's message {error}")

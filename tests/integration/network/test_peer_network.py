@@ -1,0 +1,250 @@
+"""Nodes find, prove and hear each other over real MQTT on loopback."""
+
+import asyncio
+import contextlib
+import hashlib
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from gateway.clock import SystemClock
+from gateway.ledger_host.peers.identity import NodeIdentity
+from gateway.ledger_host.peers.network import MqttPeerNetwork, NodeSide, PeerSettings
+from ledger.crypto.domains import NO_HASH, session_token_message
+from ledger.crypto.ed25519 import SigningKey
+from ledger.identity.facts import Moment
+from ledger.identity.grant import Role
+from ledger.network.wire import PeerAddress
+from ledger.types.messages import GetChain, Status
+
+pytestmark = pytest.mark.integration
+
+CHAIN = b"\xc4" * 32
+WAIT_S = 30.0
+
+
+class OpenFacts:
+    """A chain without foundation on which nobody has a lease."""
+
+    chain_id = CHAIN
+    foundation = None
+
+    def __init__(self) -> None:
+        self.retired: set[bytes] = set()
+
+    def is_revoked(self, _grant_id: bytes, /) -> bool:
+        return False
+
+    def is_retired(self, node_id: bytes, /) -> bool:
+        return node_id in self.retired
+
+    def is_listed(self, _measurement: bytes, /) -> bool:
+        return False
+
+    def lease(self, _node_id: bytes, /) -> None:
+        return None
+
+
+@dataclass
+class Node:
+    """One network with what its node heard."""
+
+    network: MqttPeerNetwork
+    key: SigningKey
+    heard: list[tuple[bytes, object]] = field(default_factory=list)
+    connected: list[bytes] = field(default_factory=list)
+    mempool: dict[bytes, None] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def id(self) -> bytes:
+        return self.key.public_key
+
+    def side(self) -> NodeSide:
+        return NodeSide(
+            receive=self._receive,
+            peer_connected=self._peer_connected,
+            submit=self._submit,
+            pending=lambda count: tuple(self.mempool)[:count],
+            agents=lambda: (),
+        )
+
+    def _receive(self, peer: bytes, message: object) -> None:
+        self.heard.append((peer, message))
+        self.changed.set()
+
+    def _peer_connected(self, peer: bytes) -> None:
+        self.connected.append(peer)
+        self.changed.set()
+
+    def _submit(self, raw: bytes) -> bool:
+        is_new = raw not in self.mempool
+        self.mempool[raw] = None
+        self.changed.set()
+        return is_new
+
+    async def until(self, is_so) -> None:
+        """Wait until `is_so()`; the network looks around ten times a second by itself."""
+        async with asyncio.timeout(WAIT_S):
+            while not is_so():
+                self.changed.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.changed.wait(), 0.05)
+
+
+@contextlib.asynccontextmanager
+async def running(*nodes: Node):
+    """Run the nodes' networks while the block runs."""
+    async with asyncio.TaskGroup() as group:
+        tasks = []
+        for node in nodes:
+            listening = asyncio.Event()
+            tasks.append(group.create_task(node.network.run(node.side(), listening.set)))
+            await listening.wait()
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def make_node(number: int, peers=(), *, facts=None, is_listening=True, **changes) -> Node:
+    key = SigningKey(hashlib.sha256(bytes([number])).digest())
+    known = facts or OpenFacts()
+    identity = NodeIdentity(
+        node_id=key.public_key,
+        chain_id=CHAIN,
+        role=Role.AGENT,
+        sign=lambda token: key.sign(session_token_message(token)),
+        facts=lambda: known,
+        now=lambda: Moment(1_700_000_000_000, is_trusted=True),
+    )
+    listen = ("127.0.0.1", 0) if is_listening else None
+    network = MqttPeerNetwork(
+        replace(identity, **changes), PeerSettings(listen, tuple(peers)), SystemClock()
+    )
+    return Node(network, key)
+
+
+def at(node: Node, node_id: bytes | None = None) -> PeerAddress:
+    port = node.network.port
+    assert port is not None
+    return PeerAddress(node_id or node.id, "127.0.0.1", port)
+
+
+def status(height: int) -> Status:
+    return Status(0, 1, height, NO_HASH, 0, is_synchronised=True)
+
+
+async def test_two_nodes_hear_each_other_over_one_connection():
+    a = make_node(1)
+    async with running(a):
+        b = make_node(2, [at(a)], is_listening=False)
+        async with running(b):
+            await a.until(lambda: a.connected == [b.id] and b.connected == [a.id])
+            a.network.broadcast(status(1))
+            b.network.broadcast(status(2))
+            a.network.send(b.id, GetChain(3))
+            b.network.send(a.id, GetChain(4))
+
+            await a.until(lambda: len(a.heard) == 2 and len(b.heard) == 2)
+            assert set(a.heard) == {(b.id, status(2)), (b.id, GetChain(4))}
+            assert set(b.heard) == {(a.id, status(1)), (a.id, GetChain(3))}
+            assert [view.is_outbound for view in b.network.views()] == [True]
+            assert [view.is_outbound for view in a.network.views()] == [False]
+
+        await a.until(lambda: not a.network.connected)
+
+
+async def test_of_two_connections_the_one_of_the_lower_id_stays():
+    nodes = [make_node(1), make_node(2)]
+    async with running(*nodes):
+        for node, other in zip(nodes, reversed(nodes), strict=True):
+            node.network._book.configure([at(other)], 0)
+        low, high = sorted(nodes, key=lambda node: node.id)
+        await low.until(lambda: [v.is_outbound for v in low.network.views()] == [True])
+        await high.until(lambda: [v.is_outbound for v in high.network.views()] == [False])
+
+
+async def test_what_a_peer_missed_it_hears_when_it_comes():
+    a = make_node(1)
+    async with running(a):
+        a.network.broadcast(status(7))
+        b = make_node(2, [at(a)])
+        async with running(b):
+            await b.until(lambda: (a.id, status(7)) in b.heard)
+
+
+async def test_transactions_travel_on_until_everybody_has_them():
+    hub = make_node(1)
+    async with running(hub):
+        leaves = [make_node(n, [at(hub)], is_listening=False) for n in (2, 3)]
+        async with running(*leaves):
+            await hub.until(lambda: len(hub.network.connected) == 2)
+            leaves[0].mempool[b"transaction"] = None
+            leaves[0].network.relay(b"transaction")
+
+            await leaves[1].until(lambda: b"transaction" in leaves[1].mempool)
+
+
+async def test_addresses_travel_on():
+    a, b = make_node(1), make_node(2)
+    async with running(a, b):
+        c = make_node(3, [at(a), at(b)])
+        async with running(c):
+            await c.until(lambda: len(c.network.connected) == 2)
+            c.network._share_addresses()
+            await a.until(lambda: b.id in a.network.connected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"chain_id": b"\xc5" * 32}, "cannot be reached|refused|took too long"),
+        ({"sign": lambda _token: bytes(64)}, "bad-signature"),
+    ],
+)
+async def test_a_stranger_is_refused_with_the_reason(changes, code, caplog):
+    a = make_node(1)
+    async with running(a):
+        b = make_node(2, [at(a)], **changes)
+        async with running(b):
+            await b.until(lambda: a.id in b.network.refusals)
+            line = b.network.refusals[a.id]
+            assert any(part in line for part in code.split("|")), line
+            assert not a.network.connected
+
+
+async def test_another_node_than_was_called_is_refused():
+    a = make_node(1)
+    async with running(a):
+        expected = make_node(9).id
+        b = make_node(2, [at(a, expected)])
+        async with running(b):
+            await b.until(lambda: expected in b.network.refusals)
+            assert "wrong-peer" in b.network.refusals[expected]
+
+
+async def test_a_retired_node_is_refused_and_told_so():
+    facts = OpenFacts()
+    a = make_node(1, facts=facts)
+    async with running(a):
+        b = make_node(2, [at(a)])
+        facts.retired.add(b.id)
+        async with running(b):
+            await b.until(lambda: "retired" in b.network.refusals.get(a.id, ""))
+            assert not a.network.connected
+
+
+async def test_a_peer_that_sends_rubbish_is_expelled_and_banned():
+    a = make_node(1)
+    async with running(a):
+        b = make_node(2, [at(a)])
+        async with running(b):
+            await b.until(lambda: a.id in b.network.connected and b.id in a.network.connected)
+            for number in range(6):
+                b.network._send(a.id, b"rubbish %d" % number)
+
+            await a.until(lambda: not a.network.connected)
+            assert "banned" in a.network.refusals[b.id]
+            await b.until(lambda: "bans us" in b.network.refusals.get(a.id, ""))
