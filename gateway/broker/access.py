@@ -5,9 +5,14 @@ from gateway.model import topics
 from gateway.model.principal import Principal
 
 
+def is_reserved(topic: str) -> bool:
+    """Tell whether nobody may publish to `topic`: it begins with $ [MQTT-4.7.2-1]."""
+    return topic.startswith("$")
+
+
 def may_publish(principal: Principal, topic: str) -> bool:
-    """Tell whether `topic` may be published to; never one that starts with $ [MQTT-4.7.2-1]."""
-    if topic.startswith("$") or not is_within_limits(topic):
+    """Tell whether `topic` may be published to."""
+    if is_reserved(topic) or not is_within_limits(topic):
         return False
     return any(topics.matches(allowed, topic) for allowed in principal.publish_filters)
 

@@ -125,6 +125,9 @@ class ClientLink:
         connect = self._connect
         if self._is_closed or connect is None:
             return
+        if connect.will is not None and access.is_reserved(connect.will.topic):
+            # Bridges leave one on $SYS; it is dropped like all that is published there.
+            connect = msgspec.structs.replace(connect, will=None)
         if connect.will is not None and not access.may_publish(principal, connect.will.topic):
             self._core.tally.denied += 1
             self._core.reporter.denied(principal, "leave a will on", connect.will.topic)
@@ -286,6 +289,8 @@ class ClientLink:
     def _on_connect(self, connect: Connect) -> None:
         if connect.level == MQTT_5:
             self._version = Mqtt5(connect, self._context.parts)
+        elif connect.is_bridge:
+            self._version = Mqtt311(is_bridge=True)
         if connect.level not in (MQTT_3_1_1, MQTT_5):
             self.refuse(Reason.UNSUPPORTED_PROTOCOL_VERSION)  # [MQTT-3.1.2-2]
         elif len(connect.client_id.encode()) > CLIENT_ID_BYTES_MAX or not (

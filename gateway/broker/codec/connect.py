@@ -27,6 +27,7 @@ _WILL_QOS = 0x18
 _WILL_RETAIN = 0x20
 _PASSWORD = 0x40
 _USERNAME = 0x80
+_BRIDGE = 0x80  # of the protocol level: mosquitto's bridges set it, outside of the standard
 
 
 def decode_connect(body: bytes) -> Connect:
@@ -35,6 +36,8 @@ def decode_connect(body: bytes) -> Connect:
     if fields.blob() != b"MQTT":
         raise MalformedPacketError("the protocol name is not MQTT")
     level = fields.byte()
+    is_bridge = level == MQTT_3_1_1 | _BRIDGE
+    level = MQTT_3_1_1 if is_bridge else level
     if level not in (MQTT_3_1_1, MQTT_5):
         return Connect(level)
     flags = fields.byte()
@@ -66,6 +69,7 @@ def decode_connect(body: bytes) -> Connect:
         topic_alias_max=properties.number(Property.TOPIC_ALIAS_MAXIMUM, 0),
         wants_problem_information=_wants_problem_information(properties),
         authentication_method=properties.text(Property.AUTHENTICATION_METHOD),
+        is_bridge=is_bridge,
     )
 
 

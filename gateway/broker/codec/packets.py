@@ -32,7 +32,8 @@ class Connect(msgspec.Struct, frozen=True):
     """A CONNECT packet. `level` other than 4 and 5 leaves the other fields empty.
 
     `expiry_s` is how long the session outlives its connection: MQTT 3.1.1 knows never and for ever.
-    `packet_bytes_max` 0 means that the client sets no limit.
+    `packet_bytes_max` 0 means that the client sets no limit. A bridge of MQTT 3.1.1 wants what MQTT 5
+    calls no local and retain as published.
     """
 
     level: int
@@ -48,6 +49,7 @@ class Connect(msgspec.Struct, frozen=True):
     topic_alias_max: int = 0
     wants_problem_information: bool = True
     authentication_method: str = ""
+    is_bridge: bool = False
 
     def __repr__(self) -> str:
         """Leave the password out: representations end up in logs."""

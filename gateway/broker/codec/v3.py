@@ -1,6 +1,7 @@
 """MQTT 3.1.1 packets. amqtt's encoders write the rare ones; those sent per message are written here.
 
-One `Mqtt311` serves all connections: a PUBLISH is encoded once for all that get it at one QoS.
+One `Mqtt311` serves all connections but bridges: a PUBLISH is encoded once for all that get it at
+one QoS.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,8 @@ class Mqtt311:
 
     has_reasons = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_bridge: bool = False) -> None:
+        self._is_bridge = is_bridge
         self._message: Message | None = None
         self._parts: dict[int, tuple[bytes, bytes]] = {}
 
@@ -63,7 +65,7 @@ class Mqtt311:
             qos = fields.byte()
             if qos > 2:
                 raise MalformedPacketError("a requested QoS above 2 [MQTT-3.8.3-4]")
-            asked.append((topic_filter, Subscription(qos)))
+            asked.append((topic_filter, Subscription(qos, self._is_bridge, self._is_bridge)))
             check_filter_count(len(asked), filters_max)
         if not asked:
             raise MalformedPacketError("SUBSCRIBE without a topic filter [MQTT-3.8.3-3]")

@@ -406,6 +406,18 @@ def test_a_will_outside_the_rights_is_refused_at_connect():
     assert len(script.core.sessions) == 0
 
 
+def test_a_will_on_a_reserved_topic_is_dropped_so_that_bridges_can_connect():
+    reader = Script().connect(READER)
+    reader.link.receive(subscribe("#", 0))
+    reader.take()
+
+    bridge = Script(reader.core).connect(METER, will_connect("$SYS/broker/connection/b/state"))
+    assert bridge.closed_for is None
+    bridge.close("cable pulled")
+
+    assert reader.take() == []
+
+
 def test_a_will_is_published_unless_the_client_said_goodbye():
     reader = Script().connect(READER)
     reader.link.receive(subscribe("cmd", 0))

@@ -39,6 +39,17 @@ def test_a_password_is_not_in_the_representation():
     assert "secret" not in repr(connect)
 
 
+def test_a_bridge_says_so_in_its_protocol_level_and_subscribes_accordingly():
+    connect = decode_connect(text(b"MQTT") + b"\x84\x02\0\0" + text(b"c"))
+    body = b"\0\1" + text(b"a/#") + b"\1"
+
+    assert (connect.level, connect.is_bridge) == (4, True)
+    assert Mqtt311(is_bridge=True).decode_subscribe(body, 1).asked == (
+        ("a/#", Subscription(1, is_no_local=True, is_retain_as_published=True)),
+    )
+    assert decode_connect(text(b"MQTT") + b"\x85whatever").level == 0x85
+
+
 def test_another_protocol_level_is_told_apart_from_malformed():
     assert decode_connect(text(b"MQTT") + b"\x06whatever").level == 6
 
