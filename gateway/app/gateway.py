@@ -21,6 +21,8 @@ from gateway.app.listeners import build_endpoints, needs_certificates, open_cert
 from gateway.app.publishing import ReadingPublisher
 from gateway.app.sessions import SessionRecorder
 from gateway.app.transactions import TransactionAuthor
+from gateway.app.wallet_courier import WalletCourier
+from gateway.app.wallet_file import WalletFile
 from gateway.broker.broker import EmbeddedBroker
 from gateway.broker.durable.journal import SqliteJournal
 from gateway.broker.passwords import CredentialAuthenticator
@@ -128,6 +130,7 @@ class _Gateway:
             gate=IdentityKeeper(store, author, self._ledger, agent, keys, SystemClock()),
             audit=AuditAnchor(author, self._ledger, agent, keys.node, SystemClock()),
         )
+        self._courier = WalletCourier(WalletFile(home), self._ledger, keys.wallet, SystemClock())
         self._clock = clock
         self._beat_s = 0.0
         self._readings_per_second = 0
@@ -149,6 +152,7 @@ class _Gateway:
                         self._devices.run(self._recorder),
                         self._publisher.run(self._broker),
                         self._anchoring.run(),
+                        self._courier.run(),
                         self._tell_health(),
                         self._prune(),
                         self._enforce_access(),
@@ -204,6 +208,7 @@ class _Gateway:
                         self._access_problem,
                         self._journal.problem,
                         self._anchoring.problem,
+                        self._courier.problem,
                     ),
                 )
             ),

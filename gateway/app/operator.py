@@ -1,9 +1,8 @@
-"""Commands and demonstrations as the operator of a running node: typed requests, and wallet transactions."""
+"""Commands and demonstrations as the operator of a running node: typed requests and transactions."""
 
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,8 +15,6 @@ from gateway.messaging.client import RpcClient, Service
 from gateway.messaging.service_login import OPERATOR, service_login
 from gateway.model.ledger_api import AccountReply, StatusReply, SubmitReply, TransactionReply
 from gateway.settings import Home, load_settings
-from gateway.smart_agent.client import AgentClient
-from gateway.smart_agent.keys import AgentKeys, Purpose
 from ledger.crypto import domains
 from ledger.types.transaction import Body
 
@@ -98,28 +95,6 @@ class Operator:
                     f"look again with `smartshare chain tx {transaction_id}`"
                 )
             time.sleep(POLL_INTERVAL_S)
-
-
-class WalletAccount:
-    """The node's wallet: its transactions are signed by the SmartAgent."""
-
-    def __init__(self, home: Home, operator: Operator) -> None:
-        self._agent = AgentClient(home.agent_socket)
-        self._operator = operator
-        with closing(self._agent):
-            self.keys: AgentKeys = self._agent.describe()
-
-    def send(self, body: Body) -> tuple[str, bytes, int]:
-        """Sign and submit; return the transaction's id, the sender and the nonce it used."""
-        sender = self.keys.wallet
-        with closing(self._agent):
-            transaction_id, nonce = send_body(
-                self._operator,
-                sender,
-                body,
-                lambda payload: self._agent.sign_transaction(Purpose.WALLET, payload),
-            )
-        return transaction_id, sender, nonce
 
 
 def send_body(

@@ -44,12 +44,12 @@ def offer_fee(draft: Transaction) -> int:
     return compute_fee_min(size) + compute_gas_price(get_gas_limit(draft))
 
 
-def build_payload(
-    chain_id: bytes, sender: bytes, nonce: int, expiry_height: int, body: Body
+def build_payload(  # noqa: PLR0917 - the fields of a transaction
+    chain_id: bytes, sender: bytes, nonce: int, expiry_height: int, body: Body, fee_min: int = 0
 ) -> bytes:
-    """Return the canonical payload of a transaction that pays for itself."""
+    """Return the canonical payload of a transaction that pays for itself, at least `fee_min`."""
     draft = Transaction(chain_id, sender, nonce, sender, 0, expiry_height, body)
-    return canonical.encode(msgspec.structs.replace(draft, fee=offer_fee(draft)))
+    return canonical.encode(msgspec.structs.replace(draft, fee=max(fee_min, offer_fee(draft))))
 
 
 def build_payload_paid_by(  # noqa: PLR0917 - the fields of a transaction

@@ -1,54 +1,16 @@
-"""`wallet` and `chain`: the node's money, and the chain as its own ledger tells it."""
+"""`chain`: the chain as the node's own ledger tells it."""
 
 import argparse
 
-from gateway.app.amounts import format_ssp, parse_ssp
-from gateway.app.operator import Operator, WalletAccount, check_applied
+from gateway.app.amounts import format_ssp
+from gateway.app.operator import Operator
 from gateway.cli.output import emit, home_of, table
 from gateway.errors import SettingsError
-from gateway.model.ledger_api import AccountReply, BlockReply, StatusReply, TransactionReply
-from ledger.codec.text import format_address, parse_address
+from gateway.model.ledger_api import BlockReply, StatusReply, TransactionReply
+from ledger.codec.text import format_address
 from ledger.types.time_text import format_time_ms
-from ledger.types.transaction import Transfer
 
 BLOCKS_MAX = 200  # one request a block
-
-
-def wallet_show(options: argparse.Namespace) -> int:
-    """Print the wallet's address and balance."""
-    home = home_of(options)
-    with Operator(home) as operator:
-        wallet = WalletAccount(home, operator).keys.wallet
-        account = operator.ask("account", {"address": wallet.hex()}, AccountReply)
-    emit(
-        options,
-        {
-            "address": format_address(wallet),
-            "balance": format_ssp(account.balance),
-            "nonce": account.nonce,
-        },
-        f"{format_address(wallet)}\n{format_ssp(account.balance)} SSP",
-    )
-    return 0
-
-
-def wallet_send(options: argparse.Namespace) -> int:
-    """Pay an address from the wallet and wait until the payment is final."""
-    home = home_of(options)
-    to, amount = parse_address(options.to), parse_ssp(options.amount)
-    if amount == 0:
-        raise SettingsError("amount 0: there is nothing to send")
-    with Operator(home) as operator:
-        transaction_id, _, _ = WalletAccount(home, operator).send(Transfer(to, amount))
-        reply = operator.wait_final(transaction_id)
-    check_applied(transaction_id, reply)
-    emit(
-        options,
-        {"id": transaction_id, "height": reply.height, "fee": format_ssp(reply.fee_paid)},
-        f"{format_ssp(amount)} SSP sent to {options.to}\n"
-        f"final in block {reply.height}, fee {format_ssp(reply.fee_paid)} SSP, id {transaction_id}",
-    )
-    return 0
 
 
 def status(options: argparse.Namespace) -> int:

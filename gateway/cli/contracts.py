@@ -14,7 +14,8 @@ from edge_contracts.library import library_names, load_contract_folder
 from edge_contracts.testing import run_contract_tests
 from edge_contracts.values import Value, decode_value, encode_value
 from gateway.app.amounts import format_ssp, parse_ssp
-from gateway.app.operator import Operator, WalletAccount, check_applied
+from gateway.app.operator import Operator, check_applied
+from gateway.app.wallet import WalletAccount
 from gateway.cli.output import emit, home_of
 from gateway.clock import SystemClock
 from gateway.errors import GatewayError, SettingsError

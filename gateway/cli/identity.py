@@ -2,7 +2,8 @@
 
 import argparse
 
-from gateway.app.operator import Operator, WalletAccount, check_applied
+from gateway.app.operator import Operator, check_applied
+from gateway.app.wallet import WalletAccount
 from gateway.cli.output import emit, home_of
 from gateway.errors import SettingsError
 from gateway.ledger_host.measurement import measure_software

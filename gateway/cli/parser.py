@@ -18,6 +18,7 @@ from gateway.cli.grammar import (
 from gateway.cli.identity_grammar import add_identity_commands
 from gateway.cli.lab_grammar import add_lab_command
 from gateway.cli.network_grammar import add_network_commands
+from gateway.cli.wallet_grammar import add_wallet_commands
 
 EPILOG = "Every command that prints data takes --json. Exit codes: 0 done, 1 failed, 2 wrong usage."
 
@@ -38,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_reading_commands(commands)
     _add_contract_commands(commands)
     _add_chain_commands(commands)
+    add_wallet_commands(commands)
     add_identity_commands(commands)
     add_lab_command(commands)
     return parser
@@ -259,12 +261,6 @@ def _add_contract_commands(commands: Commands) -> None:
 
 
 def _add_chain_commands(commands: Commands) -> None:
-    wallet = _group(commands, "wallet", "show and send SSP")
-    _json(_home(_command(wallet, "show", "gateway.cli.chain:wallet_show", "print the balance")))
-    send = _home(_command(wallet, "send", "gateway.cli.chain:wallet_send", "pay an address"))
-    _json(send).add_argument("to", metavar="ADDRESS")
-    send.add_argument("amount", metavar="SSP")
-
     chain = _group(commands, "chain", "look at the chain")
     _json(_home(_command(chain, "status", "gateway.cli.chain:status", "height and finality")))
     blocks = _home(_command(chain, "blocks", "gateway.cli.chain:blocks", "list the newest blocks"))

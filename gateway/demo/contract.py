@@ -6,9 +6,10 @@ from typing import TypeAlias
 
 from edge_contracts.library import load_library_contract
 from edge_contracts.values import Value, decode_value, encode_value
-from gateway.app.operator import Operator, WalletAccount, check_applied
+from gateway.app.operator import Operator, check_applied
 from gateway.app.receipts import make_proof
 from gateway.app.registry import bind_session
+from gateway.app.wallet import WalletAccount
 from gateway.demo.parties import load_consumer
 from gateway.demo.stage import METER
 from gateway.errors import GatewayError

@@ -23,9 +23,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edge_contracts.library import load_library_contract
 from edge_contracts.values import Value, decode_value, encode_value
 from gateway.app.credentials import CredentialFile
-from gateway.app.operator import Operator, WalletAccount
+from gateway.app.operator import Operator
 from gateway.app.registry import add_device, bind_session
 from gateway.app.transactions import build_payload, wrap
+from gateway.app.wallet import WalletAccount
 from gateway.errors import MessagingError
 from gateway.model import topics
 from gateway.model.ledger_api import AccountReply, QueryReply, StatusReply, TransactionReply

@@ -6,31 +6,14 @@ import msgspec
 import pytest
 
 from gateway.app import operator as operator_module
-from gateway.app.operator import Operator, WalletAccount, check_applied
+from gateway.app.operator import Operator, check_applied
 from gateway.app.provision import initialise
 from gateway.errors import GatewayError, MessagingError
 from gateway.messaging.client import RpcClient
-from gateway.model.ledger_api import AccountReply, StatusReply, TransactionReply
+from gateway.model.ledger_api import AccountReply, TransactionReply
 from gateway.settings import Home
-from gateway.smart_agent.client import AgentClient
-from gateway.smart_agent.keys import AgentKeys
-from ledger.types.transaction import Transfer
 from tests.support.readings import ManualClock
 
-STATUS = StatusReply(
-    chain_id="11" * 32,
-    height=7,
-    hash="",
-    time_ms=0,
-    slot_ms=1,
-    epoch=0,
-    slot=0,
-    agents=1,
-    pending=0,
-    state="",
-    clock="",
-    finality_ms=0,
-)
 NAME = "ab" * 32
 
 
@@ -119,50 +102,3 @@ def test_a_failed_transaction_is_named_with_its_reason():
     check_applied(NAME, TransactionReply("final", applied=True))
     with pytest.raises(GatewayError, match=f"transaction {NAME} failed: out of luck"):
         check_applied(NAME, TransactionReply("final", reason="out of luck"))
-
-
-class Agent:
-    def sign_transaction(self, purpose: str, payload: bytes) -> bytes:
-        assert purpose == "wallet"
-        return bytes(64)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def wallet_of(operator: Operator) -> WalletAccount:
-    wallet = WalletAccount.__new__(WalletAccount)
-    wallet._operator = operator
-    wallet._agent = cast("AgentClient", Agent())
-    wallet.keys = AgentKeys(*(bytes([n]) * 32 for n in range(4)))
-    return wallet
-
-
-def test_a_refused_payment_is_told_as_the_ledger_told_it(connect):
-    operator, _ = connect(
-        account=[AccountReply(0, 3, 5)],
-        status=[STATUS],
-        submit=[MessagingError("insufficient-funds: nothing there")],
-    )
-    with pytest.raises(MessagingError, match=r"^insufficient-funds: nothing there$"):
-        wallet_of(operator).send(Transfer(bytes(32), 1))
-
-
-def test_a_payment_without_an_answer_warns_before_it_is_made_twice(connect):
-    lost = MessagingError("no answer to ledger/submit within 10 s; is `smartshare ledger` running?")
-    lost.__cause__ = TimeoutError()
-    operator, client = connect(account=[AccountReply(9, 3, 5)], status=[STATUS], submit=[lost])
-
-    with pytest.raises(MessagingError) as raised:
-        wallet_of(operator).send(Transfer(bytes(32), 1))
-    assert "no answer to ledger/submit" in str(raised.value)
-    assert "before you try again, look with `smartshare chain tx " in str(raised.value)
-    assert "\n" not in str(raised.value)
-    assert [verb for verb, _ in client.asked] == ["account", "status", "submit"]
-
-
-def test_a_payment_takes_the_nonce_behind_what_waits(connect):
-    operator, _ = connect(account=[AccountReply(9, 3, 5)], status=[STATUS], submit=[{"id": NAME}])
-    name, sender, nonce = wallet_of(operator).send(Transfer(bytes(32), 1))
-
-    assert (len(name), sender, nonce) == (64, bytes([3]) * 32, 5)
