@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from ledger.errors import CodecError
+from ledger.errors import CodecError, CorruptStorageError
 
 T = TypeVar("T")
 
@@ -19,6 +19,23 @@ _encoder = msgspec.msgpack.Encoder(order="sorted")
 def encode(value: object) -> bytes:
     """Return the canonical bytes of a struct, or of plain lists, maps, integers, text and bytes."""
     return _encoder.encode(value)
+
+
+class OwnDecoder(Generic[T]):
+    """A reusable decoder for what this program encoded itself and nobody else could have touched.
+
+    Records of the state are: the state root is over their bytes. It saves encoding them again.
+    """
+
+    def __init__(self, kind: type[T]) -> None:
+        self._decode = msgspec.msgpack.Decoder(kind).decode
+
+    def decode(self, data: bytes) -> T:
+        """Return the value of `data`; raise `CorruptStorageError` where it is none."""
+        try:
+            return self._decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CorruptStorageError(f"a stored record is not decodable: {error}") from None
 
 
 class Decoder(Generic[T]):

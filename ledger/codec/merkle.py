@@ -22,10 +22,13 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
-    level = [leaf_hash(leaf) for leaf in leaves]
+    sha256 = hashlib.sha256  # `leaf_hash` and `node_hash` written out: a block has thousands
+    level = [sha256(b"\x00" + leaf).digest() for leaf in leaves]
     levels = [level]
     while len(level) > 1:
-        paired = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        paired = [
+            sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)
+        ]
         if len(level) % 2:
             paired.append(level[-1])
         level = paired

@@ -23,10 +23,18 @@ _SIGN_BIT = 1 << 255
 # The y coordinates of the eight points whose order divides 8 (curve25519's cofactor).
 _ORDER_8_Y = int("05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826", 16)
 _SMALL_ORDER_Y = frozenset({0, 1, _FIELD_PRIME - 1, _ORDER_8_Y, _FIELD_PRIME - _ORDER_8_Y})
+# Whatever is of small order or not below p has one of these as its sixteenth byte, so a look at one
+# byte passes 252 of 256 encodings.
+_DOUBTFUL_BYTES = frozenset(
+    y.to_bytes(32, "little")[15] for y in (*_SMALL_ORDER_Y, *range(_FIELD_PRIME, 2**255))
+)
+_SMALL_S_LAST_BYTE = _GROUP_ORDER >> 248  # a last byte below this one is of an S below 2**252 < L
 
 
 def is_canonical_point(encoded: bytes) -> bool:
     """Tell whether 32 bytes encode a field element below p and not a point of small order."""
+    if encoded[15] not in _DOUBTFUL_BYTES:
+        return True
     y = int.from_bytes(encoded, "little") & (_SIGN_BIT - 1)
     return y < _FIELD_PRIME and y not in _SMALL_ORDER_Y
 
@@ -40,7 +48,10 @@ def verify_strict(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Tell whether `signature` (64 bytes) is `public_key`'s over `message`; any bad input is False."""
     if len(signature) != SIGNATURE_BYTES or not is_public_key(public_key):
         return False
-    if int.from_bytes(signature[32:], "little") >= _GROUP_ORDER:
+    if (
+        signature[63] >= _SMALL_S_LAST_BYTE
+        and int.from_bytes(signature[32:], "little") >= _GROUP_ORDER
+    ):
         return False
     if not is_canonical_point(signature[:32]):
         return False

@@ -18,6 +18,7 @@ from ledger.consensus.epoch import Epoch, Tip
 from ledger.consensus.serving import FinalEntry
 from ledger.crypto.domains import NO_HASH, header_hash
 from ledger.errors import Reason, Rejected, SignerError
+from ledger.node.checking import TransactionChecker
 from ledger.node.evidence import load_proof
 from ledger.node.views import FinalBlock
 from ledger.params import BLOCK_BYTES_MAX, PROTOCOL_VERSION
@@ -31,7 +32,6 @@ from ledger.state.transition import (
     BlockResult,
     CheckedTransaction,
     apply_block,
-    check_transaction,
     select_transactions,
 )
 from ledger.storage.store import ChainStore, NewBlock
@@ -85,10 +85,15 @@ class Chain:
         self._executor = executor
         self._executed: dict[bytes, _Executed] = {}
         self.chain_id = genesis_chain_id(genesis)
+        self._checker = TransactionChecker(self.chain_id)
         self._node = node_id
         self._onion = onion
         self._proof: FinalityProof | None = None  # the tip's
         self.tip = self._load_tip()
+
+    def close(self) -> None:
+        """End the threads that check transactions; the store is its owner's."""
+        self._checker.close()
 
     def build(self, wanted: BuildBlock, transactions: Sequence[CheckedTransaction]) -> BuiltBlock:
         """Return a block of those of the `transactions` that can be run; see `select_transactions`."""
@@ -116,22 +121,17 @@ class Chain:
         """
         header = proposal.header
         if sum(map(len, proposal.block.transactions)) > BLOCK_BYTES_MAX:
-            return Rejected(
-                Reason.TOO_LARGE, f"block {header.height} exceeds {BLOCK_BYTES_MAX} bytes"
-            )
+            detail = f"block {header.height} exceeds {BLOCK_BYTES_MAX} bytes"
+            return Rejected(Reason.TOO_LARGE, detail)
         parent = self._find_parent(header)
         if parent is None:
             return Rejected(Reason.BAD_BLOCK, f"block {header.height} stands on an unknown block")
         if header.time_ms < parent.time_ms + self._genesis.slot_ms:
-            return Rejected(
-                Reason.BAD_BLOCK, f"block {header.height} comes too soon after its parent"
-            )
-        checked: list[CheckedTransaction] = []
-        for raw in proposal.block.transactions:
-            transaction = check_transaction(raw, self.chain_id)
-            if isinstance(transaction, Rejected):
-                return transaction
-            checked.append(transaction)
+            detail = f"block {header.height} comes too soon after its parent"
+            return Rejected(Reason.BAD_BLOCK, detail)
+        checked = self._checker.check(proposal.block.transactions)
+        if isinstance(checked, Rejected):
+            return checked
         return self._execute_again(proposal, parent, checked)
 
     def _execute_again(
@@ -154,9 +154,8 @@ class Chain:
         if isinstance(result, Rejected):
             return result
         if self._propose(context, parent.hash, checked, result).block != proposal.block:
-            return Rejected(
-                Reason.BAD_BLOCK, f"block {header.height} is not what executing it gives"
-            )
+            detail = f"block {header.height} is not what executing it gives"
+            return Rejected(Reason.BAD_BLOCK, detail)
         return None
 
     def commit(self, proposal: Proposal, proof: FinalityProof | None) -> FinalBlock:
@@ -330,10 +329,10 @@ class Chain:
 
     def _compute_root(self, parent_hash: bytes, result: BlockResult) -> bytes:
         """Return the state root behind a block on this parent."""
-        since_final: dict[bytes, bytes | None] = {}
-        for writes in (*self._pending_writes(parent_hash), result.writes):
-            since_final.update(writes)
-        return self._tree.root_after(since_final)
+        layers = [*self._pending_writes(parent_hash), result.writes]
+        if len(layers) == 1:  # the usual case: what is hashed now need not be again at commit
+            return self._tree.root_after(result.writes)
+        return self._tree.root_after({k: v for writes in layers for k, v in writes.items()})
 
     def _pending_writes(self, block_hash: bytes) -> list[Mapping[bytes, bytes | None]]:
         """Return what each block from above the tip to this one changed, the lowest first."""

@@ -170,6 +170,7 @@ class LedgerNode:
 
     def close(self) -> None:
         """Close the database; `run` must have ended."""
+        self._chain.close()
         try:
             self._reader.close()
         finally:

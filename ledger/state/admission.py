@@ -19,14 +19,13 @@ from ledger.state.agents import get_parameters
 from ledger.state.context import CheckedTransaction
 from ledger.state.contract_values import is_contract_value
 from ledger.state.epochs import get_epoch
-from ledger.state.fees import compute_fee_required, is_free_offer
+from ledger.state.fees import CODE_BODIES, compute_fee_required, is_free_offer
 from ledger.state.overlay import StateReader
 from ledger.state.stake import count_free_left, get_allowance
 from ledger.types.records import Account
 from ledger.types.transaction import (
     CallContract,
     Delegate,
-    DeployContract,
     Propose,
     RegisterAgent,
     SignedTransaction,
@@ -81,7 +80,7 @@ def _check_form(
             Reason.MALFORMED, "a fee signature is needed if, and only if, another account pays"
         )
     body = transaction.body
-    if isinstance(body, CallContract | DeployContract) and not is_contract_value(body.args):
+    if isinstance(body, CODE_BODIES) and not is_contract_value(body.args):
         return Rejected(Reason.MALFORMED, "contract arguments are not canonical plain values")
     return None
 

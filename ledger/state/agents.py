@@ -11,9 +11,9 @@ from ledger.state.overlay import Overlay, StateReader
 from ledger.types.parameters import Parameters
 from ledger.types.stake import Agent, AgentIndex
 
-_agents = canonical.Decoder(Agent)
-_indexes = canonical.Decoder(AgentIndex)
-_parameters = canonical.Decoder(Parameters)
+_agents = canonical.OwnDecoder(Agent)
+_indexes = canonical.OwnDecoder(AgentIndex)
+_parameters = canonical.OwnDecoder(Parameters)
 
 
 def get_parameters(state: StateReader) -> Parameters:

@@ -13,7 +13,7 @@ import msgspec
 from ledger.crypto.domains import next_beacon
 from ledger.errors import Rejected
 from ledger.params import WEEK_MS
-from ledger.state.accounts import read_changed_accounts
+from ledger.state.accounts import encode_accounts
 from ledger.state.agents import (
     get_agent_nodes,
     get_known_agent,
@@ -84,7 +84,7 @@ def finish_block(
     is_end = is_end_block(epoch, rules, context.height, context.time_ms)
     if is_end:
         _close_epoch(state, context, epoch, rules)
-    changed = read_changed_accounts(state.writes)
+    changed = encode_accounts(state)
     recount_votes(state, {who: one.balance for who, one in changed.items() if one.is_voter})
     return (_hand_over(state, context, epoch) if is_end else None), changed
 

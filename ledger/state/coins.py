@@ -6,7 +6,7 @@ from ledger.params import AMOUNT_MAX
 from ledger.state.keys import coin_balance_key
 from ledger.state.overlay import Overlay, StateReader
 
-_decoder = canonical.Decoder(int)
+_decoder = canonical.OwnDecoder(int)
 
 
 def get_coin_balance(state: StateReader, coin: bytes, address: bytes) -> int:

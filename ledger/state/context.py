@@ -33,7 +33,7 @@ class BlockContext:
     reveal: bytes = NO_HASH
 
 
-class CheckedTransaction(msgspec.Struct, frozen=True):
+class CheckedTransaction(msgspec.Struct, frozen=True, gc=False):
     """A transaction whose form and signatures were verified: only `check_transaction` makes one.
 
     `raw` are the received bytes of the `SignedTransaction`, `size` their number.

@@ -34,7 +34,7 @@ _PROOF_BYTES_MAX = READING_BYTES_MAX + 1024  # a path of 16 hashes and the numbe
 
 _proofs = canonical.Decoder(ReadingProof)
 _readings = canonical.Decoder(Reading)
-_anchors = canonical.Decoder(AnchorRecord)
+_anchors = canonical.OwnDecoder(AnchorRecord)
 
 
 class OverlayHost:

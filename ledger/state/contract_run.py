@@ -24,7 +24,7 @@ from ledger.types.records import Contract
 
 INIT_METHOD = "init"
 
-_contracts = canonical.Decoder(Contract)
+_contracts = canonical.OwnDecoder(Contract)
 
 
 def get_contract(state: StateReader, address: bytes) -> Contract | Rejected:

@@ -28,9 +28,9 @@ from ledger.types.order import compute_order
 from ledger.types.parameters import Parameters
 from ledger.types.stake import EpochState, PastEpoch, Running
 
-_epochs = canonical.Decoder(EpochState)
-_running = canonical.Decoder(Running)
-_past = canonical.Decoder(PastEpoch)
+_epochs = canonical.OwnDecoder(EpochState)
+_running = canonical.OwnDecoder(Running)
+_past = canonical.OwnDecoder(PastEpoch)
 
 LAPS_CACHED = 8  # the running lap and its neighbours
 FORGOTTEN_EPOCHS_MAX = 4  # old epochs that one end block forgets: they end one by one, as they came

@@ -12,7 +12,13 @@ from ledger.crypto.domains import NO_HASH
 from ledger.crypto.ed25519 import is_public_key
 from ledger.errors import GenesisError
 from ledger.params import AMOUNT_MAX, PROTOCOL_VERSION
-from ledger.state.accounts import RESERVED_ADDRESSES, REWARD_POOL, STAKE_ESCROW, put_account
+from ledger.state.accounts import (
+    RESERVED_ADDRESSES,
+    REWARD_POOL,
+    STAKE_ESCROW,
+    encode_accounts,
+    put_account,
+)
 from ledger.state.agents import put_agent
 from ledger.state.epochs import build_running, put_running
 from ledger.state.keys import (
@@ -22,7 +28,6 @@ from ledger.state.keys import (
     PARAMETERS_KEY,
     PENDING_SLASHES_KEY,
     PROPOSAL_INDEX_KEY,
-    account_key,
     node_index_key,
     node_key,
     past_epoch_key,
@@ -60,11 +65,12 @@ def genesis_writes(genesis: Genesis) -> dict[bytes, bytes | None]:
     if genesis.foundation is not None:
         state.put(FOUNDATION_KEY, genesis.foundation)
     _start_first_epoch(state, genesis)
+    encode_accounts(state)
     return state.writes
 
 
 def _allocate(state: Overlay, allocation: Allocation) -> None:
-    if account_key(allocation.address) in state.writes:
+    if allocation.address in state.accounts:
         raise GenesisError(f"address {allocation.address.hex()} has two allocations: join them")
     if allocation.address in RESERVED_ADDRESSES:
         raise GenesisError(f"address {allocation.address.hex()} is the ledger's own")

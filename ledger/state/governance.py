@@ -30,9 +30,9 @@ from ledger.types.stake import (
     ProposalStatus,
 )
 
-_proposals = canonical.Decoder(Proposal)
-_indexes = canonical.Decoder(ProposalIndex)
-_ballots = canonical.Decoder(Ballot)
+_proposals = canonical.OwnDecoder(Proposal)
+_indexes = canonical.OwnDecoder(ProposalIndex)
+_ballots = canonical.OwnDecoder(Ballot)
 
 
 def get_proposal(state: StateReader, proposal_id: bytes) -> Proposal | None:

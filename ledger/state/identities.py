@@ -18,7 +18,7 @@ from ledger.state.overlay import StateReader
 from ledger.types.identity_records import Lease, Retirement, Revocation, RevocationState, Software
 from ledger.types.records import Node
 
-_nodes = canonical.Decoder(Node)
+_nodes = canonical.OwnDecoder(Node)
 _leases = canonical.Decoder(Lease)
 _retirements = canonical.Decoder(Retirement)
 _revocations = canonical.Decoder(Revocation)

@@ -11,13 +11,13 @@ from ledger.state.overlay import Overlay, StateReader
 T = TypeVar("T")
 
 
-def load(state: StateReader, key: bytes, decoder: canonical.Decoder[T]) -> T | None:
+def load(state: StateReader, key: bytes, decoder: canonical.OwnDecoder[T]) -> T | None:
     """Return the record under `key`, or None where none is stored."""
     data = state.get(key)
     return None if data is None else decoder.decode(data)
 
 
-def load_one(state: StateReader, key: bytes, decoder: canonical.Decoder[T]) -> T:
+def load_one(state: StateReader, key: bytes, decoder: canonical.OwnDecoder[T]) -> T:
     """Return a record that every chain has; raise `CorruptStorageError` where it is missing."""
     found = load(state, key, decoder)
     if found is None:

@@ -1,6 +1,12 @@
-"""Changes on top of a state that they do not touch until someone decides to keep them."""
+"""Changes on top of a state that they do not touch until someone decides to keep them.
+
+Accounts change many times in a block, so they are kept as values and encoded once, by
+`ledger.state.accounts.encode_accounts`; until then only that module sees them.
+"""
 
 from typing import Protocol
+
+from ledger.types.records import Account
 
 
 class StateReader(Protocol):
@@ -14,11 +20,12 @@ class StateReader(Protocol):
 class Overlay:
     """Collected writes over a parent. Reads see own writes first, then the parent's."""
 
-    __slots__ = ("parent", "writes")
+    __slots__ = ("accounts", "parent", "writes")
 
     def __init__(self, parent: StateReader) -> None:
         self.parent = parent
         self.writes: dict[bytes, bytes | None] = {}  # None: the key is removed
+        self.accounts: dict[bytes, Account] = {}  # by address; newer than what `writes` holds
 
     def get(self, key: bytes, /) -> bytes | None:
         """Return the value under `key` as these writes leave it, or None."""
@@ -42,3 +49,4 @@ class Overlay:
         """Take over the writes of a child of this overlay."""
         assert child.parent is self, "merged into another parent"
         self.writes.update(child.writes)
+        self.accounts.update(child.accounts)

@@ -47,7 +47,7 @@ from ledger.types.stake import (
 JAIL_MEMORY_MS = 30 * DAY_MS
 EPOCHS_AHEAD = 2  # the set of the next epoch is elected already
 
-_pending = canonical.Decoder(PendingSlashes)
+_pending = canonical.OwnDecoder(PendingSlashes)
 
 
 @dataclass(frozen=True, slots=True)

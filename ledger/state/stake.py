@@ -24,10 +24,10 @@ from ledger.state.loading import load, save
 from ledger.state.overlay import Overlay, StateReader
 from ledger.types.stake import Allowance, Delegation, Unbonding, UnbondingEntry
 
-_allowances = canonical.Decoder(Allowance)
-_delegations = canonical.Decoder(Delegation)
-_unbondings = canonical.Decoder(Unbonding)
-_integers = canonical.Decoder(int)
+_allowances = canonical.OwnDecoder(Allowance)
+_delegations = canonical.OwnDecoder(Delegation)
+_unbondings = canonical.OwnDecoder(Unbonding)
+_integers = canonical.OwnDecoder(int)
 _NO_ALLOWANCE = Allowance(0, 0, 0)
 
 

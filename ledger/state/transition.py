@@ -37,6 +37,7 @@ from ledger.state.query import query_contract
 from ledger.state.stake import use_allowance
 from ledger.types.outcome import Outcome, OutcomeStatus
 from ledger.types.records import Account
+from ledger.types.transaction import Transfer
 
 __all__ = [
     "BlockContext",
@@ -154,16 +155,26 @@ def _apply_transaction(
     refusal = _charge_offer(state, checked, context)
     if refusal is not None:
         return refusal
-    effects = state.child()
-    processed = process_body(effects, context, checked, executor)
-    if processed.failure is None:
-        state.merge(effects)
+    processed = _process_apart(state, context, checked, executor)
     fee_paid = compute_fee_paid(checked, processed.gas_used)
     unused = checked.transaction.fee - fee_paid
     if unused:
         refusal = increase_balance(state, checked.transaction.fee_payer, unused)
         assert refusal is None, "what is returned was taken from the same account"
     return _describe(checked, processed, fee_paid)
+
+
+def _process_apart(
+    state: Overlay, context: BlockContext, checked: CheckedTransaction, executor: ContractExecutor
+) -> Processed:
+    """Run a body so that a failure leaves no effect. A transfer refuses before it changes anything."""
+    if isinstance(checked.transaction.body, Transfer):
+        return process_body(state, context, checked, executor)
+    effects = state.child()
+    processed = process_body(effects, context, checked, executor)
+    if processed.failure is None:
+        state.merge(effects)
+    return processed
 
 
 def _charge_offer(

@@ -41,8 +41,8 @@ BREADTH = (
 assert len(BREADTH) == VOTE_CHOICES_MAX + 1
 assert len(DECAY) == WEEKS_A_HALVING + 1
 
-_tallies = canonical.Decoder(Tally)
-_votes = canonical.Decoder(VoteRecord)
+_tallies = canonical.OwnDecoder(Tally)
+_votes = canonical.OwnDecoder(VoteRecord)
 _Changes = defaultdict[bytes, defaultdict[int, int]]  # agent -> week -> weight
 
 

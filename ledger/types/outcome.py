@@ -14,7 +14,7 @@ class OutcomeStatus(enum.IntEnum):
     FAILED = 1
 
 
-class Event(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class Event(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """Something a contract announces; `data` is canonical MessagePack."""
 
     contract: Hash
@@ -22,7 +22,7 @@ class Event(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     data: bytes
 
 
-class Outcome(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class Outcome(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """The result of one transaction. `reason` is empty, or says in one line why it failed."""
 
     transaction_id: Hash

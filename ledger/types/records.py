@@ -9,7 +9,7 @@ from ledger.params import ANCHOR_READINGS_MAX
 from ledger.types.primitives import Address, Amount, Counter, Hash
 
 
-class Account(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class Account(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """An address's SSP in base units and the nonce its next transaction must carry.
 
     The balance of a voter counts for the agents it chose (`ledger.types.stake.VoteRecord`).

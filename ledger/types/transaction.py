@@ -34,7 +34,8 @@ ContractArgs = Annotated[bytes, Meta(max_length=CONTRACT_ARGS_BYTES_MAX)]
 GasLimit = Annotated[int, Meta(ge=0, le=CONTRACT_CALL_GAS_MAX)]
 
 
-class _Body(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+# Immutable values cannot form cycles: the collector need not look at them (`gc=False`).
+class _Body(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
@@ -231,7 +232,9 @@ Body = (
 )
 
 
-class Transaction(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class Transaction(
+    msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False
+):
     """What is signed. `fee` is offered in base units; the transaction is void after `expiry_height`."""
 
     chain_id: Hash
@@ -243,7 +246,9 @@ class Transaction(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     body: Body
 
 
-class SignedTransaction(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class SignedTransaction(
+    msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False
+):
     """The envelope: payload bytes and signatures; `fee_signature` only when the payer is another."""
 
     payload: Annotated[bytes, Meta(max_length=TRANSACTION_BYTES_MAX)]

@@ -24,6 +24,7 @@ from ledger.state.keys import account_key
 from ledger.state.transition import BlockContext, apply_block, check_transaction
 from ledger.types.records import Account
 from ledger.types.transaction import SignedTransaction, Transaction, Transfer
+from tests.support.transactions import Person, first_state
 
 BLOCKS = 10
 BLOCK_TRANSACTIONS = 1_000
@@ -32,7 +33,7 @@ IDLE_ACCOUNTS = 100_000  # a state that is larger than what a block touches
 ROUNDS = 3
 FEE = 2_000
 CHAIN_ID = sha256(b"benchmark")
-PROPOSER = sha256(b"proposer")
+PROPOSER = Person("proposer")
 
 
 class NoContracts:
@@ -70,10 +71,9 @@ def build_workload() -> Workload:
         signature = ed25519.sign(seeds[who], message)
         raws.append(canonical.encode(SignedTransaction(payload, signature, None)))
         signatures.append((signature + message, addresses[who]))
-    state = {
-        account_key(address): canonical.encode(Account(10**12))
-        for address in [*addresses, *(sha256(b"idle %d" % i) for i in range(IDLE_ACCOUNTS))]
-    }
+    state = first_state(PROPOSER)
+    for address in [*addresses, *(sha256(b"idle %d" % i) for i in range(IDLE_ACCOUNTS))]:
+        state[account_key(address)] = canonical.encode(Account(10**12))
     starts = range(0, len(raws), BLOCK_TRANSACTIONS)
     blocks = [raws[start : start + BLOCK_TRANSACTIONS] for start in starts]
     return Workload(blocks, signatures, state)
@@ -104,7 +104,14 @@ def apply_one_block(
         transaction = check_transaction(raw, CHAIN_ID)
         assert not isinstance(transaction, Rejected), transaction
         checked.append(transaction)
-    context = BlockContext(CHAIN_ID, height, height * 3_000, PROPOSER)
+    context = BlockContext(
+        CHAIN_ID,
+        height,
+        height * 3_000,
+        PROPOSER.address,
+        slot=height,
+        parent_slot=height - 1,
+    )
     result = apply_block(state, context, checked, NoContracts())
     assert not isinstance(result, Rejected), result
     assert not any(outcome.reason for outcome in result.outcomes)

@@ -69,6 +69,7 @@ SLOT_MS = 3_000
 START_MS = 1_000 * DAY_MS
 MONEY = 10_000 * SSP_BASE_UNITS
 FEE_MAX = 50_000
+ONION_LAYERS = 2_500  # who leads more blocks has committed anew by then
 
 
 @dataclass
@@ -106,6 +107,7 @@ class RandomLedger:
         self.height, self.slot, self.time_ms = 0, 0, START_MS
         self.coins: list[bytes] = []
         self.onions: dict[bytes, bytes] = {}
+        self.commitments: dict[bytes, bytes] = {}
         self.executor = PythonContracts()
         self.counts = Counts()
         self.makers = self._list_makers()
@@ -195,7 +197,6 @@ class RandomLedger:
         )
 
     def _reveal(self, proposer: bytes) -> bytes:
-        """Every onion here has one layer, made when it is needed: a hash whose preimage is known."""
         commitment = get_known_agent(self.state, proposer).onion
         return NO_HASH if commitment == NO_HASH else self.onions[commitment]
 
@@ -265,22 +266,25 @@ class RandomLedger:
         body: RegisterNode = register_node(node, votes, meters)
         return node, body
 
-    def _fresh_onion(self) -> bytes:
-        """Return a commitment; its one reveal is made so that the next one is known as well."""
-        value = sha256(self.random.randbytes(32))
-        for _ in range(400):
-            around = sha256(value)
-            self.onions[around] = value
-            value = around
-        return value
+    def _onion_of(self, node: Person) -> bytes:
+        """Return the commitment of a node's one onion, and remember how it opens."""
+        if node.address not in self.commitments:
+            value = sha256(node.seed)
+            for _ in range(ONION_LAYERS):
+                around = sha256(value)
+                self.onions[around] = value
+                value = around
+            self.commitments[node.address] = value
+        return self.commitments[node.address]
 
     def _register_agent(self) -> tuple[Person, Body]:
         node = self.random.choice(self.nodes)
         bond = self.random.choice((999, 1_000, 1_500)) * SSP_BASE_UNITS
-        return node, RegisterAgent(bond, self._fresh_onion())
+        return node, RegisterAgent(bond, self._onion_of(node))
 
     def _recommit(self) -> tuple[Person, Body]:
-        return self.random.choice(self.nodes), RecommitOnion(self._fresh_onion())
+        node = self.random.choice(self.nodes)
+        return node, RecommitOnion(self._onion_of(node))
 
     def _unjail(self) -> tuple[Person, Body]:
         return self.random.choice(self.nodes), Unjail()

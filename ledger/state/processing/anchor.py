@@ -17,7 +17,7 @@ from ledger.types.transaction import Anchor
 
 _SEQUENCE_MAX = 2**63 - 1
 
-_devices = canonical.Decoder(Device)
+_devices = canonical.OwnDecoder(Device)
 
 
 def process_anchor(

@@ -15,7 +15,7 @@ from ledger.state.overlay import Overlay
 from ledger.types.records import Coin
 from ledger.types.transaction import BurnCoin
 
-_coins = canonical.Decoder(Coin)
+_coins = canonical.OwnDecoder(Coin)
 
 
 def process_burn_coin(state: Overlay, sender: bytes, body: BurnCoin) -> Rejected | None:

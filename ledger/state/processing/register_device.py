@@ -18,7 +18,7 @@ from ledger.types.transaction import RegisterDevice
 
 FIRST_SEQUENCE = 1
 
-_devices = canonical.Decoder(Device)
+_devices = canonical.OwnDecoder(Device)
 
 
 def process_register_device(state: Overlay, sender: bytes, body: RegisterDevice) -> Rejected | None:

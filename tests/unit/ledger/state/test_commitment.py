@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from ledger.codec import canonical
-from ledger.state.commitment import BUCKETS, DEPTH, StateProof, StateTree, verify_state_proof
+from ledger.state.commitment import (
+    BUCKETS,
+    FANOUT,
+    LEVELS,
+    StateProof,
+    StateTree,
+    verify_state_proof,
+)
 
 # Keys found by trial whose hashes share their first 16 bits: they meet in one bucket.
 KEYS = [b"key %d" % i for i in range(40)]
@@ -30,8 +37,8 @@ def hash_(data: bytes) -> bytes:
 
 
 EMPTY_SUBTREES = [hash_(b"\x00")]
-for _ in range(DEPTH):
-    EMPTY_SUBTREES.append(hash_(b"\x01" + EMPTY_SUBTREES[-1] * 2))
+for _ in range(LEVELS):
+    EMPTY_SUBTREES.append(hash_(b"\x01" + EMPTY_SUBTREES[-1] * FANOUT))
 
 
 def naive_root(state: dict[bytes, bytes]) -> bytes:
@@ -42,13 +49,13 @@ def naive_root(state: dict[bytes, bytes]) -> bytes:
 
 def naive_node(leaves: list[bytes], depth: int) -> bytes:
     if not leaves:
-        return EMPTY_SUBTREES[DEPTH - depth]
-    if depth == DEPTH:
+        return EMPTY_SUBTREES[LEVELS - depth]
+    if depth == LEVELS:
         return hash_(b"\x00" + b"".join(leaves))
-    sides: tuple[list[bytes], list[bytes]] = ([], [])
+    children: list[list[bytes]] = [[] for _ in range(FANOUT)]
     for leaf in leaves:
-        sides[int.from_bytes(leaf[:2], "big") >> (DEPTH - 1 - depth) & 1].append(leaf)
-    return hash_(b"\x01" + naive_node(sides[0], depth + 1) + naive_node(sides[1], depth + 1))
+        children[int(leaf.hex()[depth], 16)].append(leaf)
+    return hash_(b"\x01" + b"".join(naive_node(child, depth + 1) for child in children))
 
 
 EMPTY_TREE = StateTree()
@@ -84,7 +91,7 @@ def test_every_key_has_one_provable_value(state, key):
 
 
 def test_the_empty_state_has_a_root_and_proves_absence():
-    assert EMPTY_TREE.root == naive_root({}) == EMPTY_SUBTREES[DEPTH]
+    assert EMPTY_TREE.root == naive_root({}) == EMPTY_SUBTREES[LEVELS]
     assert verify_state_proof(EMPTY_TREE.root, b"key", None, EMPTY_TREE.prove(b"key"))
     assert not verify_state_proof(EMPTY_TREE.root, b"key", b"", EMPTY_TREE.prove(b"key"))
 
@@ -108,8 +115,8 @@ def test_any_flipped_byte_of_a_proof_fails(value):
     for position in range(len(proof.leaves)):
         leaves = flip(proof.leaves, position)
         assert not verify_state_proof(tree.root, key, value, StateProof(leaves, proof.path))
-    for level in range(DEPTH):
-        for position in range(32):
+    for level in range(LEVELS):
+        for position in range(0, 15 * 32, 7):
             path = list(proof.path)
             path[level] = flip(path[level], position)
             changed = StateProof(proof.leaves, tuple(path))
@@ -125,15 +132,16 @@ def flip(data: bytes, position: int) -> bytes:
 def rebuild_root(bucket: int, leaves: bytes) -> bytes:
     """The root of a tree in which only this bucket holds something."""
     node = hash_(b"\x00" + leaves)
-    for level in range(DEPTH):
-        sibling = EMPTY_SUBTREES[level]
-        node = hash_(b"\x01" + (sibling + node if bucket >> level & 1 else node + sibling))
+    for level in range(LEVELS):
+        place = bucket // FANOUT**level % FANOUT
+        empty = EMPTY_SUBTREES[level]
+        node = hash_(b"\x01" + empty * place + node + empty * (FANOUT - 1 - place))
     return node
 
 
 def test_a_bucket_out_of_order_or_with_strangers_proves_nothing():
     bucket = int.from_bytes(hash_(MATES[0])[:2], "big")
-    path = tuple(EMPTY_SUBTREES[:DEPTH])
+    path = tuple(empty * (FANOUT - 1) for empty in EMPTY_SUBTREES[:LEVELS])
     ordered = sorted(hash_(key) + hash_(b"v") for key in MATES[:2])
     stranger = hash_(KEYS[0]) + hash_(b"v")
     cases = {
@@ -166,4 +174,21 @@ def test_a_proof_survives_its_canonical_encoding():
 
 
 def test_the_tree_has_the_buckets_it_claims():
-    assert BUCKETS == 2**DEPTH == 65_536
+    assert BUCKETS == FANOUT**LEVELS == 65_536
+
+
+def test_what_was_prepared_for_other_writes_is_not_applied():
+    tree = StateTree.from_items([(b"key", b"value")])
+    first, second = {b"a": b"1"}, {b"b": b"2"}
+    tree.root_after(first)
+    expected = StateTree.from_items([(b"key", b"value"), (b"b", b"2")]).root
+    assert tree.apply(second) == expected
+    both = StateTree.from_items([(b"key", b"value"), (b"b", b"2"), (b"a", b"1")]).root
+    assert tree.root_after(first) == both
+    assert tree.apply(first) == tree.root == both
+
+
+def test_a_siblings_part_of_the_wrong_length_fails():
+    proof = EMPTY_TREE.prove(b"key")
+    path = (proof.path[0] + bytes(32), *proof.path[1:])
+    assert not verify_state_proof(EMPTY_TREE.root, b"key", None, StateProof(proof.leaves, path))
