@@ -148,6 +148,7 @@ class Agent:
                 return self._lease.running
             case ReportLease():
                 self._lease.report(request)
+                self._desk.report_lease(request.standing)
                 return self._lease.running
             case _:
                 return self._spending.answer(request)

@@ -5,6 +5,7 @@ import logging
 from gateway.clock import Clock
 from gateway.smart_agent.alarm import AlarmFile
 from gateway.smart_agent.guard import SignGuard
+from gateway.smart_agent.identity_messages import LeaseStanding
 from gateway.smart_agent.judge import VoteRequest
 from gateway.smart_agent.messages import Refused, RefusedReason
 from gateway.smart_agent.rate_limit import RateLimit
@@ -36,7 +37,7 @@ class VoteDesk:
     @property
     def standing(self) -> str:
         """Whether votes are signed: `voting`, or why not."""
-        return self._alarm.line or self._listening.why_not() or "voting"
+        return self._alarm.line or self._why_not() or "voting"
 
     def admit(self, vote: VoteRequest) -> Refused | None:
         """Make `vote` part of the durable record and return None, or return why it is not signed.
@@ -45,7 +46,7 @@ class VoteDesk:
         """
         if self._alarm.line is not None:
             return Refused(RefusedReason.ALARM, self._alarm.line)
-        waiting = self._listening.why_not()
+        waiting = self._why_not()
         if waiting is not None:
             return Refused(RefusedReason.LISTENING, waiting)
         if not self._rate.admit(self._clock.monotonic_ns()):
@@ -60,10 +61,18 @@ class VoteDesk:
 
     def report_tip(self, report: TipReport) -> None:
         """Hear how far the ledger is."""
-        was_waiting = self._listening.why_not() is not None
+        was_waiting = self._why_not() is not None
         self._listening.report(report, self._clock.monotonic_ns())
-        if was_waiting and self._listening.why_not() is None:
+        if was_waiting and self._why_not() is None:
             _log.info("listened long enough: votes from now on")
+
+    def report_lease(self, standing: LeaseStanding) -> None:
+        """Hear who holds this identity."""
+        self._listening.report_lease(
+            self._clock.monotonic_ns(),
+            is_taken=standing is LeaseStanding.TAKEN,
+            is_twin=standing is LeaseStanding.TWIN,
+        )
 
     def is_strange(self, vote: VoteRequest) -> bool:
         """Tell whether a vote that bears our valid signature was never given by this agent."""
@@ -73,3 +82,6 @@ class VoteDesk:
         """Vote no more, now and after a restart."""
         self._alarm.raise_for(vote)
         _log.critical("%s", self._alarm.line)
+
+    def _why_not(self) -> str | None:
+        return self._listening.why_not(self._clock.monotonic_ns())

@@ -15,6 +15,8 @@ VOTES_REMEMBERED_MAX = (
     1_024  # some 340 slots; what is older than them cannot be told from a stranger's
 )
 
+TAKEN_LAPS = 3  # the holder of the lease votes after one
+
 _NS_PER_MS = 1_000_000
 
 
@@ -27,28 +29,55 @@ class TipReport:
 
 
 class Listening:
-    """The wait after a start. With one agent there is nobody to listen to: being at the tip is enough."""
+    """When votes wait: after a start, and while the chain says that somebody else runs this identity.
+
+    With one agent there is nobody to listen to: being at the tip is enough. The wait for another
+    instance's lease ends too, since its votes would have been heard by then; so a network that lacks this
+    node's vote to let that lease run out is not stuck.
+    """
 
     def __init__(self, slot_ms: int) -> None:
         self._slot_ms = slot_ms
+        self._agents = 1
         self._heard_since_ns: int | None = None
         self._is_over = False
+        self._taken_since_ns: int | None = None
+        self._is_twin = False
 
     def report(self, report: TipReport, now_ns: int) -> None:
-        """Take note of a report."""
+        """Take note of how far the ledger is."""
+        self._agents = report.agents
         if self._heard_since_ns is None:
             self._heard_since_ns = now_ns
-        lap_ns = report.agents * self._slot_ms * _NS_PER_MS if report.agents > 1 else 0
-        if report.is_at_tip and now_ns - self._heard_since_ns >= lap_ns:
+        if report.is_at_tip and now_ns - self._heard_since_ns >= self._lap_ns:
             self._is_over = True
 
-    def why_not(self) -> str | None:
-        """Return None once voting may begin, else what is waited for."""
-        if self._is_over:
-            return None
+    def report_lease(self, now_ns: int, *, is_taken: bool, is_twin: bool) -> None:
+        """Take note of who holds the identity: another instance, or this very one a second time."""
+        self._is_twin = is_twin
+        if not is_taken:
+            self._taken_since_ns = None
+        elif self._taken_since_ns is None:
+            self._taken_since_ns = now_ns
+
+    def why_not(self, now_ns: int) -> str | None:
+        """Return None when votes may be signed, else what is waited for."""
         if self._heard_since_ns is None:
             return "listens first: the ledger has not said yet that it is at the chain's tip"
-        return "listens first: until the ledger is at the chain's tip, and for one lap"
+        if not self._is_over:
+            return "listens first: until the ledger is at the chain's tip, and for one lap"
+        if self._agents == 1:
+            return None
+        if self._is_twin:
+            return "this very instance runs twice: stop one of them and start the other again"
+        taken = self._taken_since_ns
+        if taken is not None and now_ns - taken < TAKEN_LAPS * self._lap_ns:
+            return f"listens for {TAKEN_LAPS} laps: another instance holds this identity"
+        return None
+
+    @property
+    def _lap_ns(self) -> int:
+        return self._agents * self._slot_ms * _NS_PER_MS if self._agents > 1 else 0
 
 
 class VoteMemory:

@@ -6,8 +6,10 @@ import threading
 import pytest
 
 from gateway.errors import AgentError
+from gateway.smart_agent.audit.verify import verify_log
 from gateway.smart_agent.client import AgentClient
-from ledger.crypto.domains import NO_HASH, VoteKind
+from ledger.crypto.domains import NO_HASH, VoteKind, vote_message
+from ledger.crypto.hashing import sha256
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -52,6 +54,18 @@ def is_signed(client, kind, slot, block_hash):
     return True
 
 
+def logged_digests(home):
+    """What the audit log holds, which must be whole."""
+    digests = set()
+    report = verify_log(home / "agent" / "audit", lambda entry, _head: digests.add(entry.digest))
+    assert report.problem == ""
+    return digests
+
+
+def digest_of(kind, slot):
+    return sha256(vote_message(CHAIN, kind, 0, slot, A))
+
+
 def test_no_conflicting_signature_after_kill_9(home, start):
     chance = random.Random(9)
     slot = 1
@@ -65,6 +79,7 @@ def test_no_conflicting_signature_after_kill_9(home, start):
             agent.kill()
             voter.join(20)
         assert len(voter.signed) >= 10
+        assert logged_digests(home) >= {digest_of(*vote) for vote in voter.signed}
 
         with start(home) as agent:
             agent.client.report_tip(is_at_tip=True, agents=1)

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from gateway.errors import AgentError
+from gateway.smart_agent.identity_messages import LeaseStanding, ReportLease
 from gateway.smart_agent.messages import (
     Bind,
     RefusedReason,
@@ -124,6 +125,26 @@ def test_a_cloned_card_that_boots_hears_the_original_and_never_votes(
         (tmp_path / "clone" / "lock").unlink()
         clone = stack.enter_context(running(1, tmp_path / "clone", net, clock))
         last = play([original, clone], range(5, 25), clock)
+
+    assert net.conflicts() == []
+    assert {number for number, _, _ in net.released} == {0}
+    assert set(last[1]) == {RefusedReason.ALARM}
+
+
+@pytest.mark.parametrize("apart", [0, 1, 3])
+def test_of_two_copies_that_start_together_the_lease_lets_one_vote(
+    agent_folder, tmp_path, net, clock, apart
+):
+    """Both listen and hear nothing. The chain gives one of them the lease; the other goes on listening."""
+    shutil.copytree(agent_folder, tmp_path / "clone")
+    with (
+        running(0, agent_folder, net, clock) as one,
+        running(1, tmp_path / "clone", net, clock) as other,
+    ):
+        play([one], range(1, 1 + apart), clock)
+        one.agent.handle(ReportLease(LeaseStanding.HELD, ""))
+        other.agent.handle(ReportLease(LeaseStanding.TAKEN, "instance abcd holds this identity"))
+        last = play([one, other], range(1 + apart, 40), clock)
 
     assert net.conflicts() == []
     assert {number for number, _, _ in net.released} == {0}
