@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ledger.consensus.blocks import Proposal
-from ledger.consensus.certificate import verify_certificate, verify_vote
+from ledger.consensus.certificate import extract_vote, verify_certificate, verify_vote
 from ledger.consensus.effects import (
     Broadcast,
     BuildBlock,
@@ -185,8 +185,8 @@ class Performer:
         if len(genuine.votes) + len(genuine.certificates) < asked:
             self._parts.peers.blame(wanted.peer)
         seat = wanted.epoch.our_seat
-        for vote in genuine.votes:
-            if vote.voter == seat and self._own_votes.is_news(vote):
+        for vote in _votes_of(seat, genuine):
+            if self._own_votes.is_news(vote):
                 self._parts.on_own_vote(vote)
 
     def _verify(self, wanted: VerifySignatures) -> SignaturesVerified:
@@ -315,3 +315,14 @@ def _judge(proposal: Proposal, refusal: Rejected | None) -> BlockValidated | Blo
 
 def _place(proposal: Proposal) -> tuple[int, int]:
     return proposal.header.height, proposal.header.slot
+
+
+def _votes_of(seat: int | None, genuine: SignaturesVerified) -> list[Vote]:
+    """Return a seat's votes, those inside certificates too: a restored node hears of its past from these."""
+    if seat is None:
+        return []
+    certified = (extract_vote(certificate, seat) for certificate in genuine.certificates)
+    return [
+        *(vote for vote in genuine.votes if vote.voter == seat),
+        *(vote for vote in certified if vote is not None),
+    ]
