@@ -49,7 +49,7 @@ class Desk:
 
     @property
     def is_ours(self) -> bool:
-        return self.target.name == targets.OURS
+        return self.target.name in {targets.OURS, targets.DURABLE}
 
     def topic(self, name: str) -> str:
         return f"{self._own}/{name}"

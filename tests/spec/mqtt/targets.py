@@ -16,7 +16,7 @@ from tests.spec.mqtt import wire
 from tests.spec.mqtt.peer import Peer, TcpStream
 
 ADDRESS_VARIABLE = "SMARTSHARE_MQTT_TARGET"  # HOST:PORT[,WSHOST:WSPORT] of another broker
-OURS, MOSQUITTO, OTHER = "smartshare", "mosquitto", "other"
+OURS, DURABLE, MOSQUITTO, OTHER = "smartshare", "smartshare-durable", "mosquitto", "other"
 START_S = 30.0
 _STARTS_MAX = 5  # a free port may be taken between finding and using it
 
@@ -33,6 +33,7 @@ class Target:
     process: "subprocess.Popen[bytes] | None" = None
     log: IO[bytes] | None = None
     folder: "tempfile.TemporaryDirectory[str] | None" = None
+    home: "tempfile.TemporaryDirectory[str] | None" = None
     version: str = ""  # of the software, where it tells
     speaks: frozenset[int] = frozenset((wire.V311, wire.V5))
 
@@ -44,8 +45,9 @@ class Target:
                 self.process.stdout.close()
         if self.log is not None:
             self.log.close()
-        if self.folder is not None:
-            self.folder.cleanup()
+        for folder in (self.folder, self.home):
+            if folder is not None:
+                folder.cleanup()
 
     def log_text(self) -> str:
         assert self.log is not None
@@ -54,7 +56,7 @@ class Target:
 
 def names() -> list[str]:
     """The brokers to test; another one only where the environment names it."""
-    return [OURS, MOSQUITTO, *([OTHER] if ADDRESS_VARIABLE in os.environ else [])]
+    return [OURS, DURABLE, MOSQUITTO, *([OTHER] if ADDRESS_VARIABLE in os.environ else [])]
 
 
 def why_missing(name: str) -> str | None:
@@ -65,6 +67,11 @@ def why_missing(name: str) -> str | None:
 def start(name: str) -> Target:
     if name == OURS:
         return start_ours()
+    if name == DURABLE:
+        home = tempfile.TemporaryDirectory()
+        target = start_ours("--home", home.name)
+        target.name, target.home = DURABLE, home
+        return target
     return _startmosquitto_command() if name == MOSQUITTO else _named_target()
 
 
