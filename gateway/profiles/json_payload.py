@@ -1,8 +1,8 @@
 """JSON messages of devices to exact quantities.
 
 Strict where JSON is loose: UTF-8 only, no NaN or Infinity, no key twice, bounded size and nesting.
-Numbers never pass through a float. `parse_object` and what follows it here is the meaning; messages
-of the usual shape take the short way of `json_shape.py` to the same result.
+Numbers never pass through a float. What a message means is decided by `decode_any`; one that is
+written like one before takes the short way of `json_template.py` to the same result.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import NoReturn, TypeAlias
 from gateway.errors import Rejected, RejectReason
 from gateway.model import topics
 from gateway.model.observation import Measured
-from gateway.profiles.json_shape import JsonShape
+from gateway.profiles.json_template import JsonTemplate
 from gateway.profiles.profile import DEVICE_PLACEHOLDER, Profile
 from gateway.profiles.rounding import Rounder, round_decimal
 from gateway.profiles.source_time import bound_time_ms, parse_time_text
@@ -20,6 +20,8 @@ from ledger.types.reading import Quantity
 
 PAYLOAD_BYTES_MAX = 64 * 1024
 CONTAINERS_MAX = 256  # bounds nesting far below Python's recursion limit
+TEMPLATES_MAX = 2  # of one device: with and without some value
+LEARN_EVERY = 256  # messages on the long way: learning takes as long as some hundred of them
 _KNOWN_TOPICS_MAX = (
     32  # 16 of the profile, and the device's `up` topic, whatever the gateway's name
 )
@@ -76,13 +78,14 @@ class JsonDecoder:
         self._ignored = {_fill(topic, device) for topic in profile.mqtt.ignored_topics}
         self._known = {_fill(topic, device) for topic in profile.mqtt.topics}
         self._up_filter = topics.device("+", device, "up")
-        self._rounders = tuple(Rounder.of(one) for one in profile.mqtt.quantities)
-        paths = tuple(one.json for one in profile.mqtt.quantities)
         self._fields = tuple(
-            (path, tuple(path.split(".")), rounder)
-            for path, rounder in zip(paths, self._rounders, strict=True)
+            (one.json, tuple(one.json.split(".")), Rounder.of(one))
+            for one in profile.mqtt.quantities
         )
-        self._shape = JsonShape.of(paths, self._rounders, profile.mqtt.time)
+        self._rounders = tuple(rounder for _, _, rounder in self._fields)
+        self._templates: tuple[JsonTemplate, ...] = ()
+        self._lessons = 0
+        self._misses = 0
         self._time_path = profile.mqtt.time or ""
         self._time_keys = tuple(self._time_path.split("."))
 
@@ -97,11 +100,14 @@ class JsonDecoder:
                 )
             if len(self._known) < _KNOWN_TOPICS_MAX:
                 self._known.add(topic)
-        if self._shape is not None:
-            measured = self._shape.decode(payload)
+        for template in self._templates:
+            measured = template.decode(payload)
             if measured is not None:
                 return measured
-        return self.decode_any(payload)
+        decoded = self.decode_any(payload)
+        if isinstance(decoded, Measured):
+            self._learn(payload)
+        return decoded
 
     def decode_any(self, payload: bytes) -> Measured | Rejected:
         """Return what a message of any shape says."""
@@ -115,6 +121,23 @@ class JsonDecoder:
         if isinstance(time_ms, Rejected):
             return time_ms
         return Measured(quantities, time_ms)
+
+    def _learn(self, payload: bytes) -> None:
+        """Keep the template of a message: of the first ones, then of one in `LEARN_EVERY`."""
+        self._misses += 1
+        if self._lessons >= TEMPLATES_MAX and self._misses < LEARN_EVERY:
+            return
+        self._lessons += 1
+        self._misses = 0
+        template = JsonTemplate.learn(payload, self._rounders, self._look_up)
+        if template is not None:
+            self._templates = (template, *self._templates[: TEMPLATES_MAX - 1])
+
+    def _look_up(self, payload: bytes) -> list[Json]:
+        data = parse_object(payload)
+        assert not isinstance(data, Rejected), "only digits differ from a message that was decoded"
+        values = [_find(data, keys) for _, keys, _ in self._fields]
+        return [*values, _find(data, self._time_keys)] if self._time_path else values
 
     def _read(self, data: dict[str, Json]) -> tuple[Quantity, ...] | Rejected:
         quantities = []

@@ -33,10 +33,14 @@ def compute_device_id(node_id: bytes, secret: bytes) -> bytes:
     return sha256(DEVICE_ID_PREFIX + node_id + secret)
 
 
-def compute_salts(secret: bytes, block: int) -> bytes:
-    """Return the salts of the sequences `block * SALTS_PER_BLOCK` and following, one after another."""
+def compute_salts(secret: bytes, block: int) -> list[bytes]:
+    """Return the salts of the `SALTS_PER_BLOCK` sequences from `block * SALTS_PER_BLOCK` on."""
     seed = SALT_PREFIX + secret + block.to_bytes(8, "big")
-    return hashlib.shake_256(seed).digest(SALTS_PER_BLOCK * READING_SALT_BYTES)
+    salts = hashlib.shake_256(seed).digest(SALTS_PER_BLOCK * READING_SALT_BYTES)
+    return [
+        salts[start : start + READING_SALT_BYTES]
+        for start in range(0, len(salts), READING_SALT_BYTES)
+    ]
 
 
 class DeviceSealer:
@@ -44,7 +48,7 @@ class DeviceSealer:
 
     __slots__ = (
         "_salts",
-        "_salts_block",
+        "_salts_first",
         "_secret",
         "device_id",
         "key",
@@ -62,8 +66,8 @@ class DeviceSealer:
         self.profile_hash = profile_hash
         self.next_sequence = 1
         self._secret = secret
-        self._salts = b""
-        self._salts_block = -1
+        self._salts: list[bytes] = []  # of the sequences from `_salts_first` on
+        self._salts_first = 0
 
     def seal(
         self, observation: Observation, gateway_time_ms: int, clock: ClockStatus
@@ -121,12 +125,12 @@ class DeviceSealer:
         return encoded
 
     def _salt(self, sequence: int) -> bytes:
-        block, place = divmod(sequence, SALTS_PER_BLOCK)
-        if block != self._salts_block:
+        place = sequence - self._salts_first
+        if not 0 <= place < len(self._salts):
+            block, place = divmod(sequence, SALTS_PER_BLOCK)
             self._salts = compute_salts(self._secret, block)
-            self._salts_block = block
-        start = place * READING_SALT_BYTES
-        return self._salts[start : start + READING_SALT_BYTES]
+            self._salts_first = block * SALTS_PER_BLOCK
+        return self._salts[place]
 
     def _too_large(self, what: str) -> Rejected:
         return Rejected(RejectReason.TOO_LARGE, f"{self.name}: the message makes {what}")

@@ -67,6 +67,7 @@ class ReadingsStore(ReadingsQueries):
         self._writer = writer
         self._queue = CommitQueue(writer, path, clock, self._recent, self._note_stored)
         self._is_closed = False
+        self._turn_ms = 0  # the wall clock in this turn of the event loop; 0: not read yet
         self._clock_status = clock.status()
         self._clock_status_ms = clock.now_ms()
 
@@ -128,7 +129,7 @@ class ReadingsStore(ReadingsQueries):
             refusal = self._explain_refusal(observation.device)
             asyncio.get_running_loop().call_soon(done, refusal)
             return
-        now_ms = self._read_clock()
+        now_ms = self._turn_ms or self._read_clock()
         stored = sealer.seal(observation, now_ms, self._clock_status)
         if isinstance(stored, Rejected):
             asyncio.get_running_loop().call_soon(done, stored)
@@ -140,11 +141,12 @@ class ReadingsStore(ReadingsQueries):
         """Store what was measured; `source` is told after the commit, or refused in its turn."""
         queue = self._queue
         sealer = self._sealers.get(device)
-        if sealer is None or queue.failure is not None or queue.is_full:
+        if sealer is None or queue.is_full or queue.failure is not None:
             self.pass_over(source, self._explain_refusal(device))
             return
         sequence = sealer.next_sequence
-        encoded = sealer.seal_measured(measured, self._read_clock(), self._clock_status)
+        now_ms = self._turn_ms or self._read_clock()
+        encoded = sealer.seal_measured(measured, now_ms, self._clock_status)
         if isinstance(encoded, Rejected):
             self.pass_over(source, encoded)
         else:
@@ -260,12 +262,19 @@ class ReadingsStore(ReadingsQueries):
         return self._recent.all()
 
     def _read_clock(self) -> int:
-        """Return the wall clock in ms, and ask now and then how far it can be trusted."""
-        now_ms = self._clock.now_ms()
+        """Return the wall clock in ms for this turn of the event loop.
+
+        The kernel is asked now and then how far it can be trusted.
+        """
+        now_ms = self._turn_ms = self._clock.now_ms()
+        asyncio.get_running_loop().call_soon(self._end_turn)
         if not 0 <= now_ms - self._clock_status_ms < CLOCK_STATUS_MS:
             self._clock_status = self._clock.status()
             self._clock_status_ms = now_ms
         return now_ms
+
+    def _end_turn(self) -> None:
+        self._turn_ms = 0
 
     def _note_stored(self, runs: Mapping[int, Run], count: int) -> None:
         self._progress.add(runs.values())

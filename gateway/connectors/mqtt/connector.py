@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from gateway.errors import Rejected, RejectReason
 from gateway.model.device import DeviceConfig
+from gateway.model.observation import Measured
 from gateway.ports import MeasuredSink, TelemetrySource
 from gateway.profiles.json_payload import JsonDecoder
 from gateway.profiles.profile import Profile
@@ -29,7 +30,7 @@ class MqttConnector:
             self._sink.pass_over(source, refusal)
             return
         measured = decoder.decode(topic, payload)
-        if measured is None or isinstance(measured, Rejected):
-            self._sink.pass_over(source, measured)
-        else:
+        if isinstance(measured, Measured):
             self._sink.take(source, device, measured)
+        else:
+            self._sink.pass_over(source, measured)
