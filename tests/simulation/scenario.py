@@ -16,10 +16,12 @@ from tests.simulation.adversaries.equivocator import Equivocator
 from tests.simulation.adversaries.flooder import Flooder
 from tests.simulation.adversaries.forger import Forger
 from tests.simulation.adversaries.liar import Liar
+from tests.simulation.adversaries.puppet import Puppet
 from tests.simulation.adversaries.selective import Selective
 from tests.simulation.adversaries.silent import Silent
 from tests.simulation.adversaries.skipper import Skipper
 from tests.simulation.adversaries.twins import Twins
+from tests.simulation.adversaries.usurper import Usurper
 from tests.simulation.adversaries.vote_everything import VoteEverything
 from tests.simulation.checkers.chains import ChainChecker
 from tests.simulation.checkers.evidence import EvidenceChecker
@@ -42,6 +44,8 @@ ADVERSARIES: dict[str, type[Adversary]] = {
     "liar": Liar,
     "flooder": Flooder,
     "forger": Forger,
+    "puppet": Puppet,
+    "usurper": Usurper,
 }
 # agents, Byzantine, offline
 SIZES = ((4, 1, 0), (4, 0, 1), (5, 1, 0), (7, 2, 0), (7, 1, 1), (10, 3, 0))
@@ -124,7 +128,10 @@ class _Run:
             if index not in bad:
                 self._skew_clock(self.cluster.add_node(index))
         for index, kind in zip(byzantine, scenario.byzantine, strict=True):
-            self.cluster.add_participant(ADVERSARIES[kind](self.cluster, index, self.random))
+            adversary = ADVERSARIES[kind](self.cluster, index, self.random)
+            self.cluster.add_participant(adversary)
+            if adversary.is_guarded:
+                self.votes.guarded.add(adversary.name)
         assert len(self.cluster.nodes) == total - len(byzantine) - len(offline)
 
     @property

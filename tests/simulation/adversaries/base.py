@@ -22,6 +22,10 @@ from ledger.types.messages import Message, Propose
 class Adversary:
     """Behaves as its honest core does, but for what a subclass changes."""
 
+    is_guarded = (
+        False  # whether one guard judges all its votes, so that it cannot contradict itself
+    )
+
     def __init__(self, cluster: Cluster, index: int, random: Random) -> None:
         self.cluster = cluster
         self.random = random
@@ -30,7 +34,7 @@ class Adversary:
 
     def make_core(self, index: int) -> LabNode:
         core = LabNode(self.name, self.cluster.seeds[index], self.cluster.world, self.on_send)
-        core.is_guarded = False
+        core.is_guarded = self.is_guarded
         return core
 
     def start(self) -> None:

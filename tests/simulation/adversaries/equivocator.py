@@ -3,6 +3,7 @@
 from gateway.lab.application import BAD, execute
 from gateway.lab.node import Outgoing
 from ledger.consensus.blocks import Proposal, open_block
+from ledger.consensus.certificate import encode_signers
 from ledger.crypto.domains import VoteKind
 from ledger.errors import Rejected
 from ledger.types.messages import Message, Propose, VoteMessage
@@ -42,6 +43,9 @@ class Equivocator(Adversary):
             others.append(self._execute(vary(own, (BAD,))))
         if random.random() < 0.3:
             others.append(vary(own, own.block.transactions, state_root=own.hash))
+        if random.random() < 0.3:
+            everybody = encode_signers(range(self.core.epoch.size))
+            others.append(vary(own, own.block.transactions, parent_signers=everybody))
         below = self.core.machine.state.blocks.get(header.parent_hash)
         if below is not None and random.random() < 0.5:
             lower = below.header

@@ -15,6 +15,10 @@ def check_memory(cluster: Cluster) -> None:
         slots = min(open_slots, WINDOW) + WINDOW + 1
         votes_max = VOTES_PER_SLOT_MAX * state.epoch.size * slots
         assert len(state.book) <= votes_max, f"S11: {len(state.book)} votes"
+        for slot, votes in state.book._slots.items():
+            assert slot <= state.slot + WINDOW, f"S11: votes of slot {slot} at {state.slot}"
+            fullest = max(map(len, votes.by_voter.values()))
+            assert fullest <= VOTES_PER_SLOT_MAX, f"S11: {fullest} votes of one agent"
         assert len(state.candidates) <= WINDOW + 1, "S11: candidates"
         blocks_max = open_slots + WINDOW + 1 + PIECE_BLOCKS + open_slots
         assert len(state.blocks) <= blocks_max, f"S11: {len(state.blocks)} blocks"

@@ -6,7 +6,7 @@ from gateway.lab.cluster import Cluster
 from gateway.lab.node import LabNode
 from gateway.smart_agent.judge import SignRecord
 from ledger.consensus.blocks import Proposal
-from ledger.consensus.certificate import compute_quorum
+from ledger.consensus.certificate import compute_quorum, decode_signers
 from ledger.crypto.domains import VoteKind
 from ledger.types.block import FinalityProof, Vote
 
@@ -23,6 +23,8 @@ class VoteChecker:
         )
         self._quorums: dict[int, int] = {}
 
+        self.guarded: set[bytes] = set()  # others whose guard is in good hands
+
     def on_vote(self, node: LabNode, vote: Vote) -> None:
         self._quorums[vote.epoch] = compute_quorum(node.epoch.size)
         subjects = self._signed[vote.epoch, vote.slot]
@@ -31,18 +33,31 @@ class VoteChecker:
             _check_durable(node, vote)
 
     def on_commit(self, node: LabNode, proposal: Proposal, proof: FinalityProof | None) -> None:
-        pass
+        """S8: a block is by its proposer. S9: whom it names as its parent's signers did sign."""
+        header = proposal.header
+        if node not in self._cluster.nodes.values():
+            return
+        signed = self._signed[header.epoch, header.slot][VoteKind.NOTARIZE, proposal.hash]
+        assert header.proposer in signed, "S8: a block is final that its proposer never signed"
+        if header.parent_slot == 0:
+            return
+        subjects = self._signed[header.epoch, header.parent_slot]
+        notarized = subjects[VoteKind.NOTARIZE, header.parent_hash]
+        final = subjects[VoteKind.FINALIZE, header.parent_hash]
+        named = {node.epoch.nodes[seat] for seat in decode_signers(header.parent_signers)}
+        assert named <= notarized | final, "S9: a block names signers of its parent who are none"
+        assert len(named) >= node.epoch.quorum, "S9: a block names too few signers of its parent"
 
     def on_evidence(self, node: LabNode, first: Vote, second: Vote) -> None:
         pass
 
     def check_end(self) -> None:
-        honest = {node.name for node in self._cluster.nodes.values()}
+        guarded = {node.name for node in self._cluster.nodes.values()} | self.guarded
         for place, subjects in self._signed.items():
             quorum = self._quorums[place[0]]
             certified = {s for s, voters in subjects.items() if len(voters) >= quorum}
             _check_certificates(place, certified)
-            for name in honest:
+            for name in guarded:
                 _check_honest(place, [s for s, voters in subjects.items() if name in voters])
 
 
@@ -60,7 +75,7 @@ def _check_honest(place: tuple[int, int], subjects: list[Subject]) -> None:
     final = [h for kind, h in subjects if kind is VoteKind.FINALIZE]
     is_skipping = any(kind is VoteKind.NULLIFY for kind, _ in subjects)
     is_sound = len(notarized) <= 1 and len(final) <= 1 and not (is_skipping and final)
-    assert is_sound, f"S4: an honest agent equivocated in {place}"
+    assert is_sound, f"S4: an agent with a guard contradicted itself in {place}"
 
 
 def _check_durable(node: LabNode, vote: Vote) -> None:

@@ -38,12 +38,22 @@ MUTANTS = (
         "    if record.notarized not in (None, block_hash):\n"
         "        return GuardRefusal.OTHER_NOTARIZED\n",
         "",
+        kind="puppet",
+    ),
+    Mutant(
+        "guard: a second FINALIZE",
+        "gateway/smart_agent/judge.py",
+        "    if record.finalized not in (None, block_hash):\n"
+        "        return GuardRefusal.OTHER_FINALIZED\n",
+        "",
+        kind="puppet",
     ),
     Mutant(
         "guard: NULLIFY after FINALIZE",
         "gateway/smart_agent/judge.py",
         "    if record.finalized is not None:\n        return GuardRefusal.FINALIZED\n",
         "",
+        kind="puppet",
     ),
     Mutant(
         "guard: slots may go back",
@@ -52,6 +62,7 @@ MUTANTS = (
         "        return GuardRefusal.PAST_SLOT\n"
         "    if (vote.epoch, vote.slot) > (record.epoch, record.slot):\n",
         "    if (vote.epoch, vote.slot) != (record.epoch, record.slot):\n",
+        kind="puppet",
     ),
     Mutant(
         "the guard's record is not written",
@@ -67,24 +78,16 @@ MUTANTS = (
         kind="skipper",
     ),
     Mutant(
-        "parent need not be certified",
-        "ledger/consensus/parents.py",
-        "        if certificate is None or certificate.block_hash != header.parent_hash:\n"
-        "            return False\n",
-        "        if certificate is None:\n            return False\n",
-        kind="equivocator",
-    ),
-    Mutant(
         "certificates are not durable",
-        "gateway/lab/node.py",
-        "                self.disk.write_certificate(certificate)\n",
-        "                pass\n",
+        "ledger/consensus/certifying.py",
+        "    if kind is not VoteKind.FINALIZE:\n        state.emit(PersistCertificate(certificate))\n",
+        "",
     ),
     Mutant(
         "blocks are not durable before the vote",
-        "gateway/lab/node.py",
-        "                self.disk.write_block(proposal)\n",
-        "                pass\n",
+        "ledger/consensus/fetching.py",
+        "        state.emit(PersistProposal(proposal))\n",
+        "        pass\n",
     ),
     Mutant(
         "blocks are voted for without execution",
@@ -136,29 +139,40 @@ MUTANTS = (
         "        block_hash = state.tip.hash\n    path.reverse()",
     ),
     Mutant(
-        "missing blocks are asked of one peer only",
-        "ledger/consensus/fetching.py",
-        "            want.attempts += 1\n",
-        "",
-        kind="silent",
-    ),
-    Mutant(
-        "laggards are not helped",
-        "ledger/consensus/gossiping.py",
-        "    if slot >= state.slot or not may_answer(state, peer):\n        return\n",
-        "    return\n",
-    ),
-    Mutant(
         "missing final blocks are not asked for",
         "ledger/consensus/syncing.py",
         "    state.emit(Send(peer, GetChain(state.tip.height)))\n",
         "",
     ),
     Mutant(
-        "nothing is said again after the deadline",
+        "nothing is said twice",
         "ledger/consensus/machine.py",
-        "        pace.retry_ms = now_ms + rules.retry_ms\n        repeat(state)\n",
-        "        pace.retry_ms = now_ms + rules.retry_ms\n",
+        "        repeat(state)\n"
+        "    if state.epoch.size > 1 and now_ms >= pace.gossip_ms:\n"
+        "        pace.gossip_ms = now_ms + rules.gossip_ms\n"
+        "        exchange(state)\n",
+        "",
+    ),
+    Mutant(
+        "who took part is believed without a certificate",
+        "ledger/consensus/receiving.py",
+        "    return any(\n        certificate.slot == header.parent_slot\n",
+        "    return True or any(\n        certificate.slot == header.parent_slot\n",
+        kind="equivocator",
+    ),
+    Mutant(
+        "a proposal of another than the slot's leader",
+        "ledger/consensus/receiving.py",
+        "        and vote.voter == state.epoch.leader(vote.slot)\n",
+        "",
+        kind="usurper",
+    ),
+    Mutant(
+        "a piece of chain is believed without its certificate",
+        "ledger/consensus/receiving.py",
+        "        return proof in verified.certificates and take_chain(state, message, proof)\n",
+        "        return take_chain(state, message, proof)\n",
+        kind="usurper",
     ),
     Mutant(
         "slots are not skipped",
