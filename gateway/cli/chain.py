@@ -43,12 +43,13 @@ def blocks(options: argparse.Namespace) -> int:
             str(one.height),
             format_time_ms(one.time_ms),
             str(one.slot),
+            str(len(one.skipped)),
             str(len(one.transactions)),
             one.hash[:16],
         )
         for one in found
     ]
-    emit(options, found, table(("HEIGHT", "TIME", "SLOT", "TXS", "HASH"), rows))
+    emit(options, found, table(("HEIGHT", "TIME", "SLOT", "SKIPPED", "TXS", "HASH"), rows))
     return 0
 
 
@@ -63,6 +64,10 @@ def block(options: argparse.Namespace) -> int:
         f"proposer  {format_address(bytes.fromhex(found.proposer))}",
         f"state     {found.state_root}",
         f"final by  {found.signers} signatures",
+        *(
+            f"skipped   a slot of {format_address(bytes.fromhex(one))}: no block of it came in time"
+            for one in found.skipped
+        ),
         *(f"  tx {one}" for one in found.transactions),
     ]
     emit(options, found, "\n".join(lines))

@@ -6,6 +6,7 @@ Handlers are imported only when their command runs, so that every command starts
 import argparse
 from pathlib import Path
 
+from gateway.cli.chain_grammar import add_chain_commands
 from gateway.cli.grammar import (
     PROGRAM,
     Commands,
@@ -38,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_device_commands(commands)
     _add_reading_commands(commands)
     _add_contract_commands(commands)
-    _add_chain_commands(commands)
+    add_chain_commands(commands)
     add_wallet_commands(commands)
     add_identity_commands(commands)
     add_lab_command(commands)
@@ -258,16 +259,3 @@ def _add_contract_commands(commands: Commands) -> None:
         _json(parser).add_argument("--args", default="{}", help="JSON; 0x... is bytes")
         if name == "call":
             parser.add_argument("--deposit", default="0", metavar="SSP")
-
-
-def _add_chain_commands(commands: Commands) -> None:
-    chain = _group(commands, "chain", "look at the chain")
-    _json(_home(_command(chain, "status", "gateway.cli.chain:status", "height and finality")))
-    blocks = _home(_command(chain, "blocks", "gateway.cli.chain:blocks", "list the newest blocks"))
-    _json(blocks).add_argument("--last", type=int, default=10, metavar="N")
-    block = _home(_command(chain, "block", "gateway.cli.chain:block", "print one block"))
-    _json(block).add_argument("height", type=int)
-    transaction = _home(
-        _command(chain, "tx", "gateway.cli.chain:transaction", "find a transaction")
-    )
-    _json(transaction).add_argument("id")

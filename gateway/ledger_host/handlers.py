@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from gateway.errors import MessagingError
 from gateway.ledger_host.identity_answers import IdentityAnswers
+from gateway.ledger_host.stake_answers import StakeAnswers
 from gateway.messaging.server import Handler
 from gateway.model.ledger_api import (
     AccountReply,
@@ -62,6 +63,7 @@ class LedgerHandlers:
         self._loop = loop
         self._querying = threading.Lock()
         self._identities = IdentityAnswers(node, self._on_loop)
+        self._stakes = StakeAnswers(node, self._on_loop)
         self.finality_ms = 0
 
     def table(self) -> dict[str, Handler]:
@@ -80,6 +82,10 @@ class LedgerHandlers:
             ),
             "revocation": lambda request: self._identities.revocation(_bytes(request.id, "id")),
             "software": lambda request: self._identities.software(_bytes(request.id, "id")),
+            "agents": lambda _request: self._stakes.agents(),
+            "parameters": lambda _request: self._stakes.parameters(),
+            "proposals": lambda _request: self._stakes.proposals(),
+            "stake": lambda request: self._stakes.stake(_bytes(request.address, "address")),
         }
         return {verb: _handler(answer) for verb, answer in verbs.items()}
 
@@ -162,6 +168,7 @@ class LedgerHandlers:
             state_root=header.state_root.hex(),
             signers=len(block.certificate.signatures),
             transactions=tuple(one.hex() for one in block.transaction_ids),
+            skipped=self._stakes.skipped(header),
         )
 
     def _device(self, request: _Named) -> DeviceReply:

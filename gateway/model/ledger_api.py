@@ -83,7 +83,11 @@ class EvidenceReply(msgspec.Struct, frozen=True):
 
 
 class BlockReply(msgspec.Struct, frozen=True):
-    """One block's header in words, and its transactions' ids."""
+    """One block's header in words, and its transactions' ids.
+
+    `skipped` are the agents that led the slots between its parent's and its own, in order, as far as
+    their epoch is the running one; at most 64.
+    """
 
     height: int
     hash: str
@@ -95,6 +99,7 @@ class BlockReply(msgspec.Struct, frozen=True):
     state_root: str
     signers: int
     transactions: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
 
 class DeviceReply(msgspec.Struct, frozen=True):

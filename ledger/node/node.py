@@ -42,6 +42,7 @@ from ledger.state.identities import (
     get_software,
 )
 from ledger.state.keys import device_key
+from ledger.state.overlay import StateReader
 from ledger.state.transition import check_transaction, genesis_writes
 from ledger.storage.reader import ChainReader
 from ledger.storage.store import ChainStore
@@ -248,6 +249,10 @@ class LedgerNode:
             state=describe(state),
             clock="synchronised" if is_synchronised else "unsynchronised",
         )
+
+    def state(self) -> StateReader:
+        """Return the newest final state, for reading on the event loop's thread."""
+        return self._reader
 
     def account(self, address: bytes) -> AccountView:
         """Return an address's balance and nonces; an address nobody has used holds nothing."""

@@ -11,7 +11,7 @@ from edge_contracts.values import encode_value
 from gateway.errors import MessagingError
 from gateway.ledger_host import handlers as handlers_module
 from gateway.ledger_host.handlers import LedgerHandlers
-from gateway.model import ledger_api
+from gateway.model import ledger_api, stake_api
 from ledger.codec.canonical import Decoder
 from ledger.crypto.domains import contract_address
 from ledger.light import AnchorEvidence
@@ -32,6 +32,7 @@ from tests.support.ledger_lab import (
 VERBS = (
     *("status", "account", "submit", "transaction", "evidence", "block", "device", "query"),
     *("identity", "revocation", "software"),
+    *("agents", "parameters", "proposals", "stake"),
 )
 UNKNOWN = "77" * 32
 
@@ -91,7 +92,10 @@ def ask(chain):
 def test_every_documented_request_has_a_handler(chain):
     assert tuple(chain.handlers.table()) == VERBS
     documented = [
-        line.split()[0] for line in (ledger_api.__doc__ or "").splitlines() if " -> " in line
+        line.split()[0]
+        for page in (ledger_api, stake_api)
+        for line in (page.__doc__ or "").splitlines()
+        if " -> " in line
     ]
     assert tuple(documented) == VERBS
 

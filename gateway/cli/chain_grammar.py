@@ -1,0 +1,65 @@
+"""The grammar of `chain`."""
+
+from gateway.cli.grammar import Commands, Parser, command, group, home, json
+
+
+def add_chain_commands(commands: Commands) -> None:
+    """Add `chain` and what belongs to it."""
+    chain = group(commands, "chain", "look at the chain, vote, stand for election")
+    _command(chain, "status", "chain:status", "height and finality")
+    blocks = _command(chain, "blocks", "chain:blocks", "list the newest blocks, skipped slots too")
+    blocks.add_argument("--last", type=int, default=10, metavar="N")
+    _command(chain, "block", "chain:block", "print one block").add_argument("height", type=int)
+    _command(chain, "tx", "chain:transaction", "find a transaction").add_argument("id")
+    _add_views(chain)
+    _add_holders_commands(chain)
+    _add_agents_commands(chain)
+
+
+def _command(chain: Commands, name: str, handler: str, summary: str) -> Parser:
+    return json(home(command(chain, name, f"gateway.cli.{handler}", summary)))
+
+
+def _add_views(chain: Commands) -> None:
+    _command(chain, "agents", "stake:agents", "who leads and votes, and why the others do not")
+    agent = _command(chain, "agent", "stake:agent", "one agent's record and penalties")
+    agent.add_argument("agent", metavar="ADDRESS")
+    _command(chain, "params", "stake:params", "the parameters in force, and their bounds")
+    _command(chain, "proposals", "stake:proposals", "what holders of stake vote on")
+    stake = _command(chain, "stake", "stake:stake", "an account's stake, vote and free metering")
+    stake.add_argument("address", nargs="?", metavar="ADDRESS", help="default: the wallet")
+
+
+def _add_holders_commands(chain: Commands) -> None:
+    vote = _command(chain, "vote", "stake:vote", "vote for up to 30 agents with the balance")
+    vote.add_argument("agents", nargs="*", metavar="AGENT", help="none: withdraw the vote")
+    delegate = _command(chain, "delegate", "stake:delegate", "lend stake to an agent")
+    delegate.add_argument("agent", metavar="AGENT")
+    delegate.add_argument("amount", metavar="SSP")
+    delegate.add_argument(
+        "--meter", metavar="ADDRESS", help="who may meter for free on it; default: this node"
+    )
+    undelegate = _command(chain, "undelegate", "stake:undelegate", "take stake back")
+    undelegate.add_argument("agent", metavar="AGENT")
+    undelegate.add_argument("amount", metavar="SSP")
+    _command(chain, "withdraw", "stake:withdraw", "move stake that is free again to the balance")
+    propose = _command(chain, "propose", "stake:propose", "propose a change of parameters")
+    propose.add_argument("title")
+    propose.add_argument("changes", nargs="+", metavar="PARAMETER=NUMBER")
+    propose.add_argument(
+        "--at", type=int, required=True, metavar="HEIGHT", help="from this block on"
+    )
+    ballot = _command(chain, "ballot", "stake:ballot", "cast the wallet's stake on a proposal")
+    ballot.add_argument("proposal", metavar="ID")
+    ballot.add_argument("choice", choices=("yes", "no", "abstain"))
+
+
+def _add_agents_commands(chain: Commands) -> None:
+    stand = _command(chain, "stand", "stake:stand", "let this node stand for election")
+    stand.add_argument("bond", metavar="SSP")
+    _command(chain, "unjail", "stake:unjail", "let this node stand again after its jail")
+    recommit = _command(chain, "recommit", "stake:recommit", "commit to this node's next onion")
+    for parser in (stand, recommit):
+        parser.add_argument(
+            "--generation", type=int, default=1, metavar="N", help="which of its onions; default 1"
+        )

@@ -1,0 +1,145 @@
+"""The ledger's answers about agents, parameters, proposals and stake."""
+
+from gateway.ledger_host.identity_answers import OnLoop
+from gateway.model.stake_api import (
+    AgentReply,
+    AgentsReply,
+    ParameterReply,
+    ParametersReply,
+    ProposalReply,
+    ProposalsReply,
+    StakeReply,
+)
+from ledger.crypto.domains import NO_HASH
+from ledger.node.node import LedgerNode
+from ledger.state.accounts import REWARD_POOL, get_account
+from ledger.state.agents import get_parameters
+from ledger.state.epochs import compute_leader_index, get_epoch
+from ledger.state.overlay import StateReader
+from ledger.state.overview import (
+    AgentOverview,
+    describe_penalty,
+    describe_stake,
+    list_agents,
+    list_parameters,
+    list_proposals,
+    measure,
+)
+from ledger.state.stake import get_stake_total
+from ledger.types.block import Header
+from ledger.types.stake import Proposal
+
+SKIPPED_MAX = 64  # a reply stays small; more in a row is an outage, not a skipped slot
+
+
+class StakeAnswers:
+    """Answers requests from a node's newest final state."""
+
+    def __init__(self, node: LedgerNode, on_loop: OnLoop) -> None:
+        self._node = node
+        self._on_loop = on_loop
+
+    def agents(self) -> AgentsReply:
+        """Return all agents with reasons, and how spread power is."""
+        return self._on_loop(
+            lambda: build_agents_reply(self._node.state(), self._node.status().time_ms)
+        )
+
+    def parameters(self) -> ParametersReply:
+        """Return the parameters in force."""
+        rows = self._on_loop(lambda: list_parameters(self._node.state()))
+        return ParametersReply(tuple(ParameterReply(*row) for row in rows))
+
+    def proposals(self) -> ProposalsReply:
+        """Return the proposals that have something ahead of them."""
+        return self._on_loop(lambda: build_proposals_reply(self._node.state()))
+
+    def skipped(self, header: Header) -> tuple[str, ...]:
+        """Return who led the slots that were skipped before this block, in the running epoch."""
+        return self._on_loop(lambda: list_skipped(self._node.state(), header))
+
+    def stake(self, address: bytes) -> StakeReply:
+        """Return an account's stake and vote."""
+        found = self._on_loop(lambda: describe_stake(self._node.state(), address))
+        return StakeReply(
+            stake=found.stake,
+            unbonding=tuple((entry.free_at_ms, entry.amount) for entry in found.unbonding),
+            choices=tuple(choice.hex() for choice in found.choices),
+            free_left=found.free_left,
+        )
+
+
+def list_skipped(state: StateReader, header: Header) -> tuple[str, ...]:
+    """Return the leaders of the slots between a block's parent and it; none of a past epoch."""
+    epoch = get_epoch(state)
+    if header.epoch != epoch.epoch:
+        return ()
+    first = max(header.parent_slot + 1, header.slot - SKIPPED_MAX)
+    seats = (compute_leader_index(epoch, slot) for slot in range(first, header.slot))
+    return tuple(epoch.current[seat].hex() for seat in seats)
+
+
+def build_agents_reply(state: StateReader, time_ms: int) -> AgentsReply:
+    """Return the agents of a state in the words of the reply."""
+    epoch, rules = get_epoch(state), get_parameters(state)
+    agents = list_agents(state, time_ms)
+    metrics = measure(agents, epoch.epoch)
+    return AgentsReply(
+        epoch=epoch.epoch,
+        root_height=epoch.root_height,
+        ends_height=epoch.root_height + rules.epoch_blocks,
+        nakamoto=metrics.nakamoto,
+        gini_permille=metrics.gini_permille,
+        seat_age_epochs=metrics.seat_age_epochs,
+        reward_pool=get_account(state, REWARD_POOL).balance,
+        agents=tuple(_build_agent(one) for one in agents),
+    )
+
+
+def _build_agent(one: AgentOverview) -> AgentReply:
+    agent, work = one.agent, one.work
+    return AgentReply(
+        node=one.node.hex(),
+        standing=one.standing,
+        seat=one.seat,
+        weight=one.weight,
+        bond=agent.bond,
+        delegated=agent.delegated,
+        has_onion=agent.onion != NO_HASH,
+        blocks_total=agent.blocks_total,
+        missed_total=agent.missed_total,
+        rewards_total=agent.rewards_total,
+        seated_since=agent.seated_since,
+        proposed=0 if work is None else work.proposed,
+        missed=0 if work is None else work.missed,
+        signed=0 if work is None else work.signed,
+        counted=0 if work is None else work.counted,
+        penalties=tuple(describe_penalty(penalty) for penalty in agent.penalties),
+    )
+
+
+def build_proposals_reply(state: StateReader) -> ProposalsReply:
+    """Return the unsettled proposals of a state in the words of the reply."""
+    rules = get_parameters(state)
+    return ProposalsReply(
+        stake_total=get_stake_total(state),
+        turnout_percent=rules.turnout_percent,
+        approval_percent=rules.approval_percent,
+        deposit=rules.proposal_deposit,
+        proposals=tuple(_build_proposal(id_, one) for id_, one in list_proposals(state)),
+    )
+
+
+def _build_proposal(proposal_id: bytes, one: Proposal) -> ProposalReply:
+    return ProposalReply(
+        id=proposal_id.hex(),
+        proposer=one.proposer.hex(),
+        title=one.title,
+        changes=tuple((change.name, change.value) for change in one.changes),
+        activation_height=one.activation_height,
+        closes_ms=one.closes_ms,
+        status=one.status.name.lower(),
+        yes=one.yes,
+        no=one.no,
+        abstain=one.abstain,
+    )

@@ -1,0 +1,48 @@
+"""Holders and agents on the command line of a running node."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.cli.main import main
+from ledger.codec.text import format_address
+from tests.support.node import Node
+
+pytestmark = pytest.mark.integration
+
+
+def smartshare(node: Node, capsys, *arguments: str) -> Any:
+    capsys.readouterr()
+    code = main(["chain", *arguments, "--home", str(node.home.path), "--json"])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    return json.loads(captured.out)
+
+
+def test_votes_stake_and_proposals_on_the_command_line(tmp_path, capsys):
+    with Node(tmp_path / "home") as node:
+        node.start()
+        with node.operator():
+            pass
+        own = format_address(node.keys.node)
+        (agent,) = smartshare(node, capsys, "agents")["agents"]
+        assert (agent["node"], agent["standing"]) == (node.keys.node.hex(), "seated")
+        smartshare(node, capsys, "vote", own)
+        smartshare(node, capsys, "delegate", own, "250")
+        stake = smartshare(node, capsys, "stake")
+        assert stake["stake"] == 250 * 10**8
+        assert stake["choices"] == [node.keys.node.hex()]
+        smartshare(node, capsys, "propose", "shorter epochs", "epoch_blocks=900", "--at", "100000")
+        (proposal,) = smartshare(node, capsys, "proposals")["proposals"]
+        smartshare(node, capsys, "ballot", proposal["id"], "yes")
+        (proposal,) = smartshare(node, capsys, "proposals")["proposals"]
+        assert proposal["yes"] == 250 * 10**8
+        smartshare(node, capsys, "undelegate", own, "50")
+        stake = smartshare(node, capsys, "stake")
+        assert [amount for _, amount in stake["unbonding"]] == [50 * 10**8]
+        smartshare(node, capsys, "recommit")
+        parameters = smartshare(node, capsys, "params")["parameters"]
+        assert {"epoch_blocks", "block_reward"} <= {one["name"] for one in parameters}
+        blocks = smartshare(node, capsys, "blocks")
+        assert all(block["skipped"] == [] for block in blocks)
