@@ -207,6 +207,7 @@ class _Gateway:
                         self._devices.problem,
                         self._access_problem,
                         self._journal.problem,
+                        *self._broker.problems,
                         self._anchoring.problem,
                         self._courier.problem,
                     ),

@@ -17,6 +17,7 @@ from gateway.broker.gate import ConnectionGate
 from gateway.broker.link import LinkContext
 from gateway.broker.listeners import AmqttListeners
 from gateway.broker.message import Message
+from gateway.broker.overload import BrokerLoad, OverloadWatch
 from gateway.broker.ports import SessionJournal, VolatileJournal
 from gateway.broker.reporter import RefusalReporter
 from gateway.broker.settings import BrokerSettings
@@ -67,6 +68,7 @@ class EmbeddedBroker:
         self._core = BrokerCore(settings, telemetry, reporter, clock, self._journal)
         self._core.on_due = self._schedule
         self._gate = ConnectionGate(settings)
+        self._overload = OverloadWatch()
         self._connections: set[Connection] = set()
         self._stack = contextlib.AsyncExitStack()
         self._listeners: AmqttListeners | None = None
@@ -98,6 +100,24 @@ class EmbeddedBroker:
             denied=tally.denied,
             dropped=tally.dropped,
         )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each thing that is too much for the broker now, for its health."""
+        core = self._core
+        held_bytes, held_bytes_max = core.waiting_bytes
+        load = BrokerLoad(
+            connections=self._gate.connections,
+            connections_max=self._gate.connections_max,
+            refused_connections=self._gate.refused,
+            dropped=core.tally.dropped,
+            held_bytes=held_bytes,
+            held_bytes_max=held_bytes_max,
+            largest=core.largest_session(),
+            slow=sum(connection.is_slow for connection in self._connections),
+            waiting=sum(connection.is_waiting for connection in self._connections),
+        )
+        return self._overload.problems(load, self._clock.now_ms())
 
     async def start(self) -> None:
         """Listen. Raises `BrokerError` with what to do."""

@@ -64,6 +64,16 @@ class Connection(asyncio.Protocol):
         self._is_write_paused = False
         self._is_closed = False
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether the peer does not read what waits for it."""
+        return self._is_write_paused
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is not read from until its readings are on disk."""
+        return self._link.is_behind
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Enter the gate and give the peer a short while to send CONNECT."""
         transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases

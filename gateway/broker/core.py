@@ -175,6 +175,17 @@ class BrokerCore:
         if due_ms is not None:
             self.on_due(due_ms)
 
+    @property
+    def waiting_bytes(self) -> tuple[int, int]:
+        """What all sessions hold for their clients, and how much they may."""
+        return self._outbound.held_bytes, self._outbound.bytes_max
+
+    def largest_session(self) -> str:
+        """Name the session for which most bytes wait, "" when none waits."""
+        held = [session for session in self.sessions.all() if session.held_bytes]
+        largest = max(held, key=lambda session: session.held_bytes, default=None)
+        return "" if largest is None else f"{largest.principal.name!r} ({largest.key[1]!r})"
+
     def expel(self, is_expelled: Callable[[Principal], bool], reason: str) -> set[Principal]:
         """End every session, also the waiting, of principals for which `is_expelled`; return those.
 

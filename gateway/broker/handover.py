@@ -58,7 +58,7 @@ class Handover:
         self._sizes: list[int] = []
         self._topics: list[str] = []
         self._bytes = 0
-        self._was_behind = False
+        self.was_behind = False
 
     def is_behind(self) -> bool:
         """Tell whether the connection must wait; if so, `caught_up` follows."""
@@ -68,7 +68,7 @@ class Handover:
             and len(self.answers) < self._messages_max
         ):
             return False
-        self._was_behind = True
+        self.was_behind = True
         return True
 
     def take(self, topic: str, payload: bytes, packet: bytes) -> None:
@@ -164,12 +164,12 @@ class Handover:
     def _catch_up(self) -> None:
         # At half of what may be pending, so that reading does not stop and go for every message.
         if (
-            self._was_behind
+            self.was_behind
             and len(self._sizes) <= self._messages_max // 2
             and self._bytes <= self._bytes_max // 2
             and len(self.answers) <= self._messages_max // 2
         ):
-            self._was_behind = False
+            self.was_behind = False
             self._link.caught_up()
 
     def _refuse_plain(self, packet: bytes, refusal: Rejected) -> bytes:

@@ -31,6 +31,7 @@ from gateway.broker.session.driver import Session
 from gateway.broker.settings import CLIENT_ID_BYTES_MAX, RECEIVE_MAX, TOPIC_ALIAS_MAX
 from gateway.model.principal import Principal
 
+_PACKETS_PER_TURN_MAX = 1_000  # some milliseconds: then it is the others' turn
 _PUBLISH_HEADER = wire.PUBLISH << 4
 
 
@@ -95,6 +96,11 @@ class ClientLink:
         self._is_held = False  # authenticating, waiting for the sink, or closed
         self._is_finishing = False
         self._is_closed = False
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the sink owes it too much."""
+        return self._handover is not None and self._handover.was_behind
 
     @property
     def takes_more(self) -> bool:
@@ -218,9 +224,13 @@ class ClientLink:
 
     def _take(self, data: bytes) -> None:
         position, size = 0, len(data)
+        last_turn = _PACKETS_PER_TURN_MAX
         self._needed = 0
         intake = self._intake
         while position < size and not self._is_held:
+            last_turn -= 1
+            if not last_turn:
+                self._let_others_go()
             if intake is not None and (end := intake.take_like_last(data, position)):
                 position = end
                 self._hold_if_behind()
