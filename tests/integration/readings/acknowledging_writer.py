@@ -1,10 +1,12 @@
 """A gateway's store under load, to be killed: prints each reading once its store has answered.
 
     acknowledging_writer.py DATABASE fast|slow [FILE_BYTES_MAX]
+    acknowledging_writer.py DATABASE small FULL|NORMAL
 
 Lines: `reading DEVICE SEQUENCE VALUE` after an answer, `batch DEVICE FIRST LAST` after a batch was
 kept. `slow` makes commits seem slow, so that the thread writes. No file may grow over
-`FILE_BYTES_MAX`. A failed write ends it with status 1 and one line.
+`FILE_BYTES_MAX`. `small` makes commits, log and checkpoints small, so that there are many, and sets
+SQLite's `synchronous`. A failed write ends it with status 1 and one line.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from gateway.errors import Rejected, StoreError
 from gateway.model.observation import StoredReading
+from gateway.readings import commit_queue
 from gateway.readings.store import ReadingsStore
 from tests.support.readings import NODE_ID, PROFILE, ManualClock, anchor, next_batch, power
 
@@ -58,9 +61,19 @@ class Load:
         sys.stdout.write(f"batch {device} {batch.first} {batch.last}\n")
 
 
+def make_small(store: ReadingsStore, synchronous: str) -> None:
+    global IN_FLIGHT, BATCH_COUNT
+    IN_FLIGHT, BATCH_COUNT = 3, 20
+    setattr(commit_queue, "LOG_BYTES_MAX", 3_000)  # noqa: B010 - a constant, for mypy
+    for setting in (f"synchronous = {synchronous}", "wal_autocheckpoint = 30"):
+        store._writer.execute(f"PRAGMA {setting}").close()
+
+
 async def main(path: Path, speed: str) -> None:
     clock = ManualClock(commit_ns=20_000_000 if speed == "slow" else 0)
     store = ReadingsStore.open(path, clock, NODE_ID)
+    if speed == "small":
+        make_small(store, sys.argv[3])
     async with asyncio.TaskGroup() as group:
         group.create_task(store.watch())
         group.create_task(Load(store).run())
@@ -68,7 +81,7 @@ async def main(path: Path, speed: str) -> None:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    if len(sys.argv) > 3:
+    if len(sys.argv) > 3 and sys.argv[2] != "small":
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
     try:
         asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
