@@ -22,7 +22,7 @@ def status(options: argparse.Namespace) -> int:
         reply,
         f"chain     {reply.chain_id}\n"
         f"height    {reply.height}, {format_time_ms(reply.time_ms)}\n"
-        f"finality  {reply.finality_ms} ms after the block's time\n"
+        f"finality  {reply.finality_ms} ms after the block came\n"
         f"agents    {reply.agents}, epoch {reply.epoch}, slot {reply.slot} every {reply.slot_ms} ms\n"
         f"waiting   {reply.pending} transactions\n"
         f"clock     {reply.clock}",

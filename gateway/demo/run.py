@@ -16,6 +16,7 @@ from gateway.app.receipts import make_receipt
 from gateway.clock import SystemClock
 from gateway.demo.bill import print_bill
 from gateway.demo.contract import Settlement
+from gateway.demo.outage import Outage
 from gateway.demo.plug import PlugPublisher
 from gateway.demo.screen import Screen, View
 from gateway.demo.stage import METER, PLUG, Stage, prepare
@@ -47,22 +48,26 @@ def run_demo(folder: Path | None, *, once: bool) -> int:
 
 def _play(home: Home, output: Path, console: Console, *, once: bool) -> int:
     view = View()
-    console.print("[bold]Smartshare[/bold]: a household meter, a tariff, a bill, a receipt.")
-    console.print("Starting a Modbus meter, a SmartAgent, a gateway and a ledger ...")
+    console.print(
+        "[bold]Smartshare[/bold]: four gateways, a household meter, a tariff, a bill, a receipt."
+    )
+    console.print("Making four identities and starting four gateways and a Modbus meter ...")
     prepare(home, SystemClock())
     with Stage(home) as stage, stage.connect() as operator, PlugPublisher(home, PLUG) as plug:
         settlement = Settlement(home, operator)
         with contextlib.closing(Watcher(operator, plug, settlement, view)) as watcher:
+            outage = Outage(stage.neighbours, view)
             with Screen(view, console) as screen:
-                _meter_a_day(settlement, watcher, screen)
+                _meter_a_day(settlement, watcher, screen, outage)
             print_bill(console, settlement.bill())
+            outage.conclude(operator, console)
             is_proven = _prove(home, output, settlement.last_sequence(), console)
             if is_proven and not once:
                 _go_on(home, watcher, console)
     return 0 if is_proven else 1
 
 
-def _meter_a_day(settlement: Settlement, watcher: Watcher, screen: Screen) -> None:
+def _meter_a_day(settlement: Settlement, watcher: Watcher, screen: Screen, outage: Outage) -> None:
     view = screen.view
     view.step = "deploying the settlement contract"
     screen.refresh()
@@ -72,7 +77,8 @@ def _meter_a_day(settlement: Settlement, watcher: Watcher, screen: Screen) -> No
     settlement.open()
     view.step = "metering a day"
     deadline = time.perf_counter() + DAY_TIMEOUT_S
-    while watcher.refresh() < DAY_MS:
+    while (metered_ms := watcher.refresh()) < DAY_MS:
+        outage.advance(metered_ms)
         screen.refresh()
         if time.perf_counter() > deadline:
             raise GatewayError("the session did not reach the end of its day; see the log")

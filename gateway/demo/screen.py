@@ -26,6 +26,7 @@ class View:
 
     day_time: str = "--:--"
     step: str = "starting"
+    gateways: str = "4 of 4"
     readings: int = 0
     readings_per_second: int = 0
     plug_messages: int = 0
@@ -85,7 +86,7 @@ class Screen:
         view = self.view
         self.console.print(
             f"[{view.day_time}] {view.step}: {view.readings} readings, block {view.height}, "
-            f"{view.energy_wh} Wh metered, {format_ssp(view.cost)} SSP",
+            f"{view.gateways} gateways, {view.energy_wh} Wh metered, {format_ssp(view.cost)} SSP",
             highlight=False,
         )
 
@@ -99,6 +100,7 @@ class Screen:
             ("readings anchored", str(view.anchored)),
         )
         right = _rows(
+            ("gateways alive", view.gateways),
             ("block height", str(view.height)),
             ("finality", f"{view.finality_ms} ms"),
             ("session", view.session),

@@ -15,9 +15,10 @@ from gateway.app.credentials import CredentialFile
 from gateway.app.founding import NetworkOptions
 from gateway.app.gateway import build_clock
 from gateway.app.operator import Operator
-from gateway.app.provision import Membership, initialise
+from gateway.app.provision import initialise
 from gateway.app.registry import add_device, load_devices
 from gateway.clock import Clock
+from gateway.demo.neighbours import Neighbours, found_with_neighbours, neighbour_homes
 from gateway.demo.parties import CONSUMER_AMOUNT, make_consumer, save_consumer
 from gateway.errors import GatewayError, MessagingError, SettingsError
 from gateway.model.ledger_api import StatusReply
@@ -57,12 +58,13 @@ def prepare(home: Home, clock: Clock) -> None:
     (home.path / MARKER_FILE).touch()
     consumer = make_consumer()
     port, meter_port = find_free_port(), find_free_port()
-    network = NetworkOptions(
+    options = NetworkOptions(
         slot_ms=SLOT_MS,
         heartbeat_ms=HEARTBEAT_MS,
         allocations=(Allocation(consumer.address, CONSUMER_AMOUNT),),
     )
-    initialise(home, NAME, clock, listen=f"127.0.0.1:{port}", membership=Membership(network))
+    membership = found_with_neighbours(home, options, clock, find_free_port)
+    initialise(home, NAME, clock, listen=f"127.0.0.1:{port}", membership=membership)
     save_consumer(home.path, consumer)
     settings = (
         home.settings.read_text()
@@ -99,6 +101,7 @@ class Stage:
         self._log = home.path / MARKER_FILE
         self._clock = build_clock(load_settings(home))
         self._processes: list[subprocess.Popen[bytes]] = []
+        self.neighbours = Neighbours(neighbour_homes(home), self._start_node)
 
     def __enter__(self) -> Self:
         self._start(
@@ -107,7 +110,8 @@ class Stage:
             *("--profile", METER_PROFILE, "--port", str(self._meter_port())),
             *("--speed", str(SPEED), "--start-ms", str(self._clock.now_ms()), "--seed", "1"),
         )
-        self._start("-m", "gateway.cli.main", "run", "--home", str(self._home.path))
+        self._start_node(self._home)
+        self.neighbours.start()
         return self
 
     def __exit__(
@@ -144,7 +148,10 @@ class Stage:
             return str(error)
         return None
 
-    def _start(self, *arguments: str) -> None:
+    def _start_node(self, home: Home) -> "subprocess.Popen[bytes]":
+        return self._start("-m", "gateway.cli.main", "run", "--home", str(home.path))
+
+    def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         parent = os.getpid()
         with self._log.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
@@ -155,6 +162,7 @@ class Stage:
                 preexec_fn=lambda: tie_to(parent),  # noqa: PLW1509 - no other thread runs yet
             )
         self._processes.append(process)
+        return process
 
     def _meter_port(self) -> int:
         meter = next(e.config for e in load_devices(self._home) if e.config.name == METER)

@@ -6,7 +6,7 @@ import logging
 import msgspec
 
 from edge_contracts.executor import WorkerExecutor
-from gateway.clock import Clock, SystemClock
+from gateway.clock import SystemClock
 from gateway.ledger_host.genesis import load_genesis
 from gateway.ledger_host.handlers import LedgerHandlers
 from gateway.ledger_host.peers.desk import PeerDesk
@@ -63,7 +63,6 @@ class _Service:
         self._node = node
         self._desk = desk
         self._reports = TipReports(agent, lambda: desk.tip(node))
-        self._clock: Clock = SystemClock()
         self._topic = topics.ledger_block(settings.name)
         self._handlers = LedgerHandlers(node, asyncio.get_running_loop())
         login = service_login(home, settings, LEDGER, "ledger")
@@ -94,7 +93,7 @@ class _Service:
             await asyncio.to_thread(self._server.stop)
 
     def _announce(self, block: FinalBlock) -> None:
-        self._handlers.finality_ms = max(0, self._clock.now_ms() - block.header.time_ms)
+        self._handlers.finality_ms = block.finality_ms
         message = {
             "height": block.header.height,
             "hash": block.hash.hex(),

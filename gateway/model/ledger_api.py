@@ -23,7 +23,7 @@ import msgspec
 class StatusReply(msgspec.Struct, frozen=True):
     """How the chain is doing; `time_ms` is the newest block's.
 
-    `finality_ms` is how long after its own time the newest block became final.
+    `finality_ms` is how long it took from when the node had the newest block until that was final.
     """
 
     chain_id: str

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ledger.consensus.blocks import Proposal
@@ -70,6 +70,7 @@ TRANSACTIONS_BYTES_MAX = BLOCK_BYTES_MAX - 1_024 - 5 * BLOCK_TRANSACTIONS_MAX
 VALIDATION_RETRY_FIRST_S = 0.5  # a worker that was killed is back by then
 VALIDATION_RETRY_MAX_S = 30  # and one that lacks memory or files may take its time
 
+SEEN_BLOCKS_MAX = 256  # the consensus window several times over
 OWN_VOTES_MAX = 64 * 3  # of the open slots
 
 _log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ class Performer:
         self._on_final_block = on_final_block
         self._is_signer_lost = False
         self._own_votes = OwnVotes()
+        self._first_seen_s: dict[bytes, float] = {}  # of blocks that are not final yet
         self.wake_at_ms = 0
 
     async def perform(self, effect: Effect, epoch: Epoch) -> Input | None:
@@ -214,6 +216,7 @@ class Performer:
             height = built.proposal.header.height
             self._parts.failed.remember(checked.id, height, refusal.detail)
             _log.warning("transaction %s dropped, not run: %s", checked.id.hex(), refusal.detail)
+        self._note_seen(built.proposal.hash)
         return BlockBuilt(built.proposal)
 
     def _start_validating(self, proposal: Proposal, delay_s: float) -> None:
@@ -236,6 +239,7 @@ class Performer:
             loop = asyncio.get_running_loop()
             loop.call_later(delay_s, self._validate_again, proposal, again)
 
+        self._note_seen(proposal.hash)
         chain = self._parts.chain
         self._worker.start(lambda: chain.validate(proposal), done)
 
@@ -272,7 +276,16 @@ class Performer:
         height = final.header.height
         parts.mempool.prune(final.transactions, parts.view, height)
         _log.debug("block %d is final with %d transactions", height, len(final.outcomes))
-        self._on_final_block(final)
+        self._on_final_block(replace(final, finality_ms=self._finality_ms(final.hash)))
+
+    def _note_seen(self, block_hash: bytes) -> None:
+        self._first_seen_s.setdefault(block_hash, asyncio.get_running_loop().time())
+        if len(self._first_seen_s) > SEEN_BLOCKS_MAX:
+            del self._first_seen_s[next(iter(self._first_seen_s))]
+
+    def _finality_ms(self, block_hash: bytes) -> int:
+        now_s = asyncio.get_running_loop().time()
+        return int(1_000 * (now_s - self._first_seen_s.pop(block_hash, now_s)))
 
     def _serve(self, effect: ServeBlock | ServeChain) -> Send | None:
         chain = self._parts.chain

@@ -96,3 +96,4 @@ class FinalBlock:
     hash: bytes
     transactions: tuple[CheckedTransaction, ...]
     outcomes: tuple[Outcome, ...]
+    finality_ms: int = 0  # since this node first had the block to execute

@@ -1,0 +1,62 @@
+"""The act in which a gateway is killed: the other three go on, and it comes back to the same chain."""
+
+import time
+
+from rich.console import Console
+
+from gateway.app.operator import Operator
+from gateway.demo.neighbours import NAMES, VICTIM, Neighbours
+from gateway.demo.screen import View
+from gateway.errors import GatewayError
+from gateway.model.ledger_api import BlockReply, StatusReply
+
+_HOUR_MS = 3_600_000
+KILL_AT_MS = 6 * _HOUR_MS  # of the metered day
+RETURN_AT_MS = 14 * _HOUR_MS
+RETURN_TIMEOUT_S = 60.0  # three interpreters on a busy small machine
+_POLL_S = 0.3
+
+
+class Outage:
+    """Kills one gateway in the course of the day, brings it back, and tells what came of it."""
+
+    def __init__(self, neighbours: Neighbours, view: View) -> None:
+        self._neighbours = neighbours
+        self._view = view
+        self._height_at_kill: int | None = None
+        self._blocks_without = 0
+
+    def advance(self, metered_ms: int) -> None:
+        """Do what is due after so much of the day; `view.height` is up to date."""
+        view = self._view
+        if self._height_at_kill is None and metered_ms >= KILL_AT_MS:
+            self._neighbours.kill_one()
+            self._height_at_kill = view.height
+            view.step = f"killed the gateway {VICTIM!r} with SIGKILL: the others go on"
+        elif (
+            self._height_at_kill is not None
+            and not self._blocks_without
+            and metered_ms >= RETURN_AT_MS
+        ):
+            self._blocks_without = view.height - self._height_at_kill
+            self._neighbours.bring_back()
+            view.step = f"{VICTIM!r} is started again and catches up"
+        view.gateways = f"{1 + self._neighbours.alive} of {1 + len(NAMES)}"
+
+    def conclude(self, operator: Operator, console: Console) -> None:
+        """Wait until all four have the newest block, and say so; raises `GatewayError` otherwise."""
+        if self._blocks_without < 1:
+            raise GatewayError(f"no block became final without the gateway {VICTIM!r}: see the log")
+        target = operator.ask("status", {}, StatusReply).height
+        deadline = time.perf_counter() + RETURN_TIMEOUT_S
+        while (self._neighbours.find_returned_height() or 0) < target:
+            if time.perf_counter() > deadline:
+                raise GatewayError(f"the gateway {VICTIM!r} did not catch up; see the log")
+            time.sleep(_POLL_S)
+        block = operator.ask("block", {"height": target}, BlockReply)
+        self._neighbours.compare_block(target, block.hash)
+        console.print(
+            f"\n[bold]Four gateways, one chain.[/bold] {VICTIM!r} was killed at block "
+            f"{self._height_at_kill}; the other three made {self._blocks_without} blocks final without "
+            f"it. It came back, and all four have the same block {target} ({block.hash[:16]}...)."
+        )
