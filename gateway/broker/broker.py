@@ -161,11 +161,13 @@ class EmbeddedBroker:
 
         Call it on the event loop after devices or credentials changed. `is_still_allowed` gets the
         principal in force; where that differs from what its user would get now, it returns False.
+        A client that is being let in at this moment is seen by the next recheck.
         """
         self._expel(lambda principal: not is_still_allowed(principal), "its rights were changed")
 
     def disconnect(self, names: Collection[str]) -> None:
         """End every session, also the waiting, of the principals with these names."""
+        self._core.password_version += 1
         self._expel(lambda principal: principal.name in names, "its password was changed")
 
     def connected_names(self) -> set[str]:

@@ -183,7 +183,7 @@ class Connection(asyncio.Protocol):
     async def _authenticate(self, connect: Connect) -> None:
         principal: Principal | None = None
         reason = Reason.NOT_AUTHORIZED
-        rights_version = self._core.rights_version
+        password_version = self._core.password_version
         try:
             async with asyncio.timeout(self._limits.connect_timeout_s):
                 principal = await self._host.authenticator.authenticate(
@@ -195,10 +195,10 @@ class Connection(asyncio.Protocol):
             self._core.reporter.authenticator_failed(error)
             reason = Reason.SERVER_UNAVAILABLE
         # In a turn of its own: an error in there is this connection's, not the task group's.
-        self._loop.call_soon(self._on_authenticated, principal, reason, rights_version)
+        self._loop.call_soon(self._on_authenticated, principal, reason, password_version)
 
     def _on_authenticated(
-        self, principal: Principal | None, reason: Reason, rights_version: int
+        self, principal: Principal | None, reason: Reason, password_version: int
     ) -> None:
         self._authentication = None
         if self._is_closed or self._transport is None:
@@ -206,8 +206,8 @@ class Connection(asyncio.Protocol):
         name = certificate_name(self._transport)
         if principal is not None and name not in (None, principal.name):
             principal, reason = None, Reason.NOT_AUTHORIZED  # the certificate is another user's
-        if rights_version != self._core.rights_version:
-            # Rights changed meanwhile: ask again.
+        if password_version != self._core.password_version:
+            # Perhaps the password that was just verified is no longer the right one: ask again.
             principal, reason = None, Reason.SERVER_UNAVAILABLE
         if principal is None:
             self._core.reporter.refused(self._address, reason)

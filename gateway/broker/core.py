@@ -85,7 +85,7 @@ class BrokerCore:
         self.recorder = Recorder(journal)
         self.tally = Tally()
         self.sessions = SessionRegistry(limits)
-        self.rights_version = 0  # a principal found before a change of it is not let in after
+        self.password_version = 0  # who was verified before a change of it is not let in after
         self.trie = SubscriptionTrie()
         self.on_due: Callable[[int], None] = _ignore_due
         self._session_limits = SessionLimits(
@@ -191,7 +191,6 @@ class BrokerCore:
 
         Their wills are not published: they have no rights any more.
         """
-        self.rights_version += 1
         principals = {session.principal for session in self.sessions.all()}
         expelled = {principal for principal in principals if is_expelled(principal)}
         for session in self.sessions.all():

@@ -122,7 +122,8 @@ class RunningBroker:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        passwords = Passwords(lambda: self.broker.disconnect({"meter"}))
+        self.meanwhile: Callable[[], None] = lambda: self.broker.disconnect({"meter"})
+        passwords = Passwords(lambda: self.meanwhile())
         self.broker = EmbeddedBroker(self.settings, passwords, self.sink, SystemClock())
         await self.broker.start()
         self._started.set_result(self.broker.port)

@@ -421,8 +421,16 @@ def test_withdrawn_rights_end_the_connection_and_others_go_on(raw, mqtt, broker)
     assert broker.run(lambda: broker.broker.counters.sessions) == 0
 
 
-def test_rights_withdrawn_during_the_verification_count_too(raw, mqtt):
+def test_a_password_changed_during_its_verification_counts_no_more(raw, mqtt):
     assert raw(mqtt.connect("late")).packet() == b"\x20\2\0\3"
+
+
+def test_looking_at_everybodys_rights_holds_up_nobody_who_is_being_let_in(raw, mqtt, broker):
+    broker.meanwhile = lambda: broker.broker.recheck(lambda _principal: True)
+    assert raw(mqtt.connect("late")).packet() == OK
+
+    broker.run(lambda: broker.broker.recheck(lambda _principal: False))
+    assert broker.run(lambda: broker.broker.counters.sessions) == 0
 
 
 @pytest.mark.parametrize("user", ["busy", "broken"])
