@@ -63,8 +63,10 @@ class PeerConnection:
         self._login = login
         self._filters = filters
         self._events = events
+        # Never held while paho is called: paho calls back with locks of its own in its hands.
         self._lock = threading.Lock()
         self._queued: dict[int, int] = {}  # sizes by message id
+        self._acknowledged_early: set[int] = set()  # before `publish` knew the message's id
         self._queued_bytes = 0
         self._is_closed = False
         self._client = _make_client(login)
@@ -87,14 +89,17 @@ class PeerConnection:
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Send at QoS 1; False when too much waits already, or the connection is gone."""
+        if self._queued_bytes + len(payload) > _QUEUED_BYTES_MAX:
+            return False
+        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return False
         with self._lock:
-            if self._queued_bytes + len(payload) > _QUEUED_BYTES_MAX:
-                return False
-            info = self._client.publish(topic, payload, qos=1, retain=retain)
-            if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return False
-            self._queued[info.mid] = len(payload)
-            self._queued_bytes += len(payload)
+            if info.mid in self._acknowledged_early:
+                self._acknowledged_early.discard(info.mid)
+            else:
+                self._queued[info.mid] = len(payload)
+                self._queued_bytes += len(payload)
         return True
 
     def _on_connect(
@@ -153,7 +158,11 @@ class PeerConnection:
         _properties: Properties,
     ) -> None:
         with self._lock:
-            self._queued_bytes -= self._queued.pop(message_id, 0)
+            size = self._queued.pop(message_id, None)
+            if size is None:
+                self._acknowledged_early.add(message_id)
+            else:
+                self._queued_bytes -= size
 
     def _end(self, reason: str) -> None:
         with self._lock:
