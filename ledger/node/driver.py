@@ -76,7 +76,7 @@ class Driver:
             await self._feed(Started(proposals, certificates), performer)
             while True:
                 await self._wait(performer.wake_at_ms)
-                await asyncio.sleep(0)  # others have their turn even where the machine always has work
+                await asyncio.sleep(0)  # others have their turn, whatever the machine wants
                 for _ in range(len(self._inbox)):
                     await self._feed(self._inbox.take(), performer)
                 if self._has_new_work or self._now().monotonic_ms >= performer.wake_at_ms:
