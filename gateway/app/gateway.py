@@ -18,6 +18,8 @@ from gateway.app.devices import DeviceSet
 from gateway.app.identity_keeper import IdentityKeeper
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.listeners import build_endpoints, needs_certificates, open_certificates
+from gateway.app.metering import MeteringBook
+from gateway.app.metering_witness import SessionWitness
 from gateway.app.publishing import ReadingPublisher
 from gateway.app.sessions import SessionRecorder
 from gateway.app.transactions import TransactionAuthor
@@ -41,6 +43,7 @@ from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import Home, Settings, load_settings
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
+from gateway.smart_agent.metering_client import MeteringClient
 from gateway.smart_agent.waiting import wait_for_agent
 
 logger = logging.getLogger(__name__)
@@ -118,7 +121,8 @@ class _Gateway:
         )
         self._ledger = LedgerLink(self._broker, settings.name)
         author = TransactionAuthor(store, agent, self._ledger, keys.chain_id, keys.metering)
-        self._recorder = SessionRecorder(store, author, self._ledger, clock)
+        witness = SessionWitness(MeteringBook(home, MeteringClient(agent), keys), self._ledger)
+        self._recorder = SessionRecorder(store, author, self._ledger, clock, witness)
         policy = BatchPolicy(settings.anchoring.readings_max, settings.anchoring.age_max_ms)
         self._anchoring = AnchoringService(
             store,

@@ -7,6 +7,7 @@ readings that it has seen, so a crash at any point neither skips nor doubles a r
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from edge_contracts.values import decode_value, encode_value
 from gateway.app.ledger_link import LedgerLink
@@ -28,6 +29,7 @@ PURPOSE_RECORD = "record"
 PROOFS_BYTES_MAX = CONTRACT_ARGS_BYTES_MAX * 3 // 4  # room for the session's name and framing
 PROOFS_MAX = 48  # bounds the gas of one call
 SEQUENCE_MAX = 2**63 - 1  # what a database and a contract can count to
+SETTLED = "settled"
 ASK_AGAIN_NS = 5_000_000_000  # a session that is paused may be resumed by its parties
 
 _Record = tuple[Reading, bytes]  # and its canonical `ReadingProof`
@@ -43,12 +45,32 @@ class _Feed:
     time_ms: int
 
 
+class Witness(Protocol):
+    """Hears what becomes of sessions, to make signed measurement records of it."""
+
+    async def recorded(
+        self, device: str, binding: SessionBinding, readings: Sequence[Reading]
+    ) -> None:
+        """Hear which readings were recorded, in order."""
+        ...
+
+    async def ended(self, device: str, binding: SessionBinding, last: Reading | None) -> None:
+        """Hear that a session is settled; `last` is the newest reading that was recorded in it."""
+        ...
+
+
 class SessionRecorder:
     """Keeps each bound session up to date with its device's final readings."""
 
     def __init__(
-        self, store: ReadingsStore, author: TransactionAuthor, ledger: LedgerLink, clock: Clock
+        self,
+        store: ReadingsStore,
+        author: TransactionAuthor,
+        ledger: LedgerLink,
+        clock: Clock,
+        witness: Witness | None = None,
     ) -> None:
+        self._witness = witness
         self._clock = clock
         self._ask_again_ns: dict[tuple[str, SessionBinding], int] = {}
         self._store = store
@@ -116,7 +138,10 @@ class SessionRecorder:
             logger.warning("session %s of %s: %s", binding.session, device, reply.refusal)
             return None
         session = decode_value(bytes.fromhex(reply.result))
-        if not isinstance(session, dict) or session.get("state") != "open":
+        if not isinstance(session, dict):
+            return None
+        if session.get("state") != "open":
+            await self._tell_end(device, binding, session)
             return None
         sequence, time_ms = _number(session, "sequence"), _number(session, "time_ms")
         if not 0 <= sequence < SEQUENCE_MAX:
@@ -128,6 +153,16 @@ class SessionRecorder:
         if sequence == 0 and newest is not None:
             sequence = newest.last - 1  # a new session starts from the newest anchored reading
         return _Feed(device, binding, sequence, time_ms)
+
+    async def _tell_end(
+        self, device: str, binding: SessionBinding, session: Mapping[str, object]
+    ) -> None:
+        """Let the witness mark the end of a settled session."""
+        sequence = _number(session, "sequence")
+        if self._witness is None or session.get("state") != SETTLED:
+            return
+        last = self._store.get(device, sequence) if 0 < sequence < SEQUENCE_MAX else None
+        await self._witness.ended(device, binding, None if last is None else last.reading)
 
     async def _advance(self, feed: _Feed, pending_max: int) -> bool:
         """Record the next batch, if it is final and as far as there is room; tell whether to go on."""
@@ -152,6 +187,10 @@ class SessionRecorder:
             if self._store.pending_count() >= pending_max:
                 return False
             await self._call(feed, [proof for _, proof in group])
+            if self._witness is not None:
+                await self._witness.recorded(
+                    feed.device, feed.binding, [reading for reading, _ in group]
+                )
             newest = group[-1][0]
             feed.sequence, feed.time_ms = newest.sequence, newest.gateway_time_ms
         return True

@@ -18,6 +18,7 @@ from gateway.cli.grammar import (
 )
 from gateway.cli.identity_grammar import add_identity_commands
 from gateway.cli.lab_grammar import add_lab_command
+from gateway.cli.meter_grammar import add_meter_commands
 from gateway.cli.network_grammar import add_network_commands
 from gateway.cli.wallet_grammar import add_wallet_commands
 
@@ -40,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_reading_commands(commands)
     _add_contract_commands(commands)
     add_chain_commands(commands)
+    add_meter_commands(commands)
     add_wallet_commands(commands)
     add_identity_commands(commands)
     add_lab_command(commands)

@@ -39,6 +39,15 @@ from gateway.smart_agent.messages import (
     SignVote,
     TypedRequest,
 )
+from gateway.smart_agent.metering_desk import MeteringDesk
+from gateway.smart_agent.metering_messages import (
+    AskOcmfKey,
+    AskPage,
+    MeteringRequest,
+    OcmfSigned,
+    SignMeasurement,
+    SignOcmf,
+)
 from gateway.smart_agent.onion_desk import OnionDesk
 from gateway.smart_agent.signing import Prepared, prepare
 from gateway.smart_agent.spending_desk import SpendingDesk
@@ -73,6 +82,7 @@ class Agent:
         clock: Clock,
         lease: LeaseDesk,
         spending: SpendingDesk,
+        metering: MeteringDesk,
     ) -> None:
         self._keys = keys
         self._binding = binding
@@ -83,6 +93,7 @@ class Agent:
         self._clock = clock
         self._lease = lease
         self._spending = spending
+        self._metering = metering
         self._desk = VoteDesk(guard, alarm, binding.slot_ms, clock)
         self._description = describe_keys(keys, binding.chain_id)
         self._audit.append(EntryKind.STARTED, "", self._description.consensus)
@@ -126,7 +137,8 @@ class Agent:
             case ReportTip() | ReportOwnVote():
                 return self._take_report(request)
             case (AskProofs() | AskInstance() | ReportLease()) | (
-                AskSpending() | ChangeSpending() | ApprovePayment()
+                (AskSpending() | ChangeSpending() | ApprovePayment())
+                | (AskPage() | SignOcmf() | AskOcmfKey())
             ):
                 return self._answer_owner(request)
             case AskAuditHead():
@@ -138,9 +150,9 @@ class Agent:
                 return self._sign(request)
 
     def _answer_owner(
-        self, request: AskProofs | AskInstance | ReportLease | SpendingRequest
+        self, request: AskProofs | AskInstance | ReportLease | SpendingRequest | MeteringRequest
     ) -> Response:
-        """Answer about the identity and the wallet's policy."""
+        """Answer about the identity, the wallet's policy and measurement records."""
         match request:
             case AskProofs():
                 return self._prove_possession()
@@ -150,8 +162,20 @@ class Agent:
                 self._lease.report(request)
                 self._desk.report_lease(request.standing)
                 return self._lease.running
+            case AskPage() | SignOcmf() | AskOcmfKey():
+                return self._answer_metering(request)
             case _:
                 return self._spending.answer(request)
+
+    def _answer_metering(self, request: MeteringRequest) -> Response:
+        if isinstance(request, SignOcmf):
+            refused = self._lease.admit(Purpose.METERING, None)
+            if refused is not None:
+                return refused
+        answer = self._metering.answer(request, self._description.metering)
+        if isinstance(answer, OcmfSigned):
+            self._audit.append(EntryKind.OCMF, Purpose.METERING.value, answer.text.encode())
+        return answer
 
     def _bind(self, request: Bind) -> Response:
         bound = self._binding.chain_id
@@ -181,6 +205,8 @@ class Agent:
         refused = self._lease.admit(prepared.purpose, prepared.transaction)
         if refused is None and prepared.payment is not None:
             refused = self._spending.admit(prepared.payment)
+        if refused is None and isinstance(request, SignMeasurement) and prepared.record is not None:
+            refused = self._metering.admit(prepared.record, request.payload)
         return refused or prepared
 
     def _prove_possession(self) -> Response:

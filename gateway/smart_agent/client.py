@@ -90,7 +90,7 @@ class AgentClient:
 
     def sign_many(self, requests: Sequence[SignTransaction | SignReadingBatch]) -> list[bytes]:
         """Return a signature for each of up to `SIGN_MANY_MAX` requests; all or none is given."""
-        response = self._ask(SignMany(tuple(requests)))
+        response = self.ask(SignMany(tuple(requests)))
         if not isinstance(response, SignedMany) or len(response.signatures) != len(requests):
             raise self._unexpected()
         return list(response.signatures)
@@ -113,7 +113,7 @@ class AgentClient:
 
     def prove_possession(self) -> Proofs:
         """Return what lets this node register the agent's keys; raises `AgentError`."""
-        response = self._ask(AskProofs())
+        response = self.ask(AskProofs())
         if not isinstance(response, Proofs):
             raise self._unexpected()
         return response
@@ -127,7 +127,7 @@ class AgentClient:
         return self._ask_instance(ReportLease(standing, detail))
 
     def _ask_instance(self, request: Request) -> RunningInstance:
-        response = self._ask(request)
+        response = self.ask(request)
         if not isinstance(response, RunningInstance):
             raise self._unexpected()
         return response
@@ -145,7 +145,7 @@ class AgentClient:
         return self._ask_spending(ApprovePayment(passphrase, payment))
 
     def _ask_spending(self, request: Request) -> Spending:
-        response = self._ask(request)
+        response = self.ask(request)
         if not isinstance(response, Spending):
             raise self._unexpected()
         return response
@@ -170,7 +170,7 @@ class AgentClient:
 
     def audit_head(self) -> AuditHead:
         """Return the audit log's newest entry, which is durable; raises `AgentError`."""
-        response = self._ask(AskAuditHead())
+        response = self.ask(AskAuditHead())
         if not isinstance(response, AuditHead):
             raise self._unexpected()
         return response
@@ -181,25 +181,25 @@ class AgentClient:
             self._drop()
 
     def _ask_keys(self, request: Request) -> AgentKeys:
-        response = self._ask(request)
+        response = self.ask(request)
         if not isinstance(response, AgentKeys):
             raise self._unexpected()
         return response
 
     def _ask_signature(self, request: Request) -> bytes:
-        response = self._ask(request)
+        response = self.ask(request)
         if not isinstance(response, Signed):
             raise self._unexpected()
         return response.signature
 
     def _ask_noted(self, request: Request) -> str:
-        response = self._ask(request)
+        response = self.ask(request)
         if not isinstance(response, Noted):
             raise self._unexpected()
         return response.votes
 
     def _ask_onion(self, request: Request) -> bytes:
-        response = self._ask(request)
+        response = self.ask(request)
         if not isinstance(response, OnionValue):
             raise self._unexpected()
         return response.value
@@ -207,7 +207,8 @@ class AgentClient:
     def _unexpected(self) -> AgentError:
         return AgentError(f"SmartAgent at {self._path} gave an answer of another kind: update it")
 
-    def _ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Answer:
+        """Return the answer to any request that is not a refusal; raises `AgentError`."""
         with self._lock:
             response = self._exchange(encode_frame(request))
         if isinstance(response, Refused):

@@ -19,6 +19,11 @@ from gateway.smart_agent.identity_messages import (
 )
 from gateway.smart_agent.judge import EPOCH_MAX, SLOT_MAX
 from gateway.smart_agent.keys import AgentKeys, Purpose
+from gateway.smart_agent.metering_messages import (
+    MeteringAnswer,
+    MeteringRequest,
+    SignMeasurement,
+)
 from gateway.smart_agent.onion import GENERATION_MAX
 from gateway.smart_agent.spending_messages import Spending, SpendingRequest
 from ledger.crypto.domains import VoteKind
@@ -207,7 +212,9 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
         return f"{self.reason.value}: {self.detail}"
 
 
-TypedRequest = SignTransaction | SignReadingBatch | SignQuote | SignVoucher | SignSession
+TypedRequest = (
+    SignTransaction | SignReadingBatch | SignQuote | SignVoucher | SignSession | SignMeasurement
+)
 Request = (
     Describe
     | Bind
@@ -223,9 +230,18 @@ Request = (
     | OnionCommitment
     | OnionReveal
     | SpendingRequest
+    | MeteringRequest
 )
 Answer = (
-    AgentKeys | Signed | SignedMany | Noted | AuditHead | OnionValue | IdentityAnswer | Spending
+    AgentKeys
+    | Signed
+    | SignedMany
+    | Noted
+    | AuditHead
+    | OnionValue
+    | IdentityAnswer
+    | Spending
+    | MeteringAnswer
 )
 Response = Answer | Refused
 

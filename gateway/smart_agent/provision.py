@@ -22,6 +22,7 @@ from gateway.smart_agent.instance import InstanceFile
 from gateway.smart_agent.judge import EPOCH_MAX, FIRST_RECORD, SLOT_MAX, SignRecord
 from gateway.smart_agent.keys import AgentKeys, KeyPlace, describe_keys
 from gateway.smart_agent.lease_desk import LeaseDesk
+from gateway.smart_agent.metering_desk import MeteringDesk
 from gateway.smart_agent.onion_desk import OnionDesk
 from gateway.smart_agent.private_files import give_to_owner_of, make_private_folder
 from gateway.smart_agent.providers.registry import DEFAULT_URI, make_keys, open_keys
@@ -35,6 +36,7 @@ BINDING_FILE = "agent.json"
 _LOCK_FILE = "lock"
 _ALARM_FILE = "alarm"
 _INSTANCE_FILE = "instance"
+_PAGES_FILE = "metering-pages"
 _ONION_FILE = "onion.json"
 AUDIT_FOLDER = "audit"
 
@@ -94,6 +96,7 @@ def open_agent(folder: Path, unlock: UnlockSource, clock: Clock | None = None) -
                 clock=clock,
                 lease=lease,
                 spending=SpendingDesk(folder, clock),
+                metering=MeteringDesk(folder / _PAGES_FILE, keys.onion_secret),
             )
 
 

@@ -21,6 +21,7 @@ from gateway.smart_agent.messages import (
     TypedRequest,
     one_line,
 )
+from gateway.smart_agent.metering_messages import SignMeasurement
 from gateway.smart_agent.policy import check_transaction
 from gateway.smart_agent.spending.payment import (
     Payment,
@@ -32,6 +33,7 @@ from ledger.crypto import domains
 from ledger.errors import CodecError
 from ledger.identity.refusals import Refused as IdentityRefused
 from ledger.identity.session_token import decode_session_token
+from ledger.types.metering import MeteringRecord
 from ledger.types.offers import Quote, ReadingBatch, Voucher
 from ledger.types.transaction import Transaction
 
@@ -40,14 +42,15 @@ _T = TypeVar("_T")
 _batches = Decoder(ReadingBatch)
 _quotes = Decoder(Quote)
 _vouchers = Decoder(Voucher)
+_records = Decoder(MeteringRecord)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A message that may be signed: by which key, and as what it enters the audit log.
 
-    `transaction` is what it says where it is one, `payment` what leaves the wallet with it: further rules
-    look at both.
+    `transaction` or measurement `record` is what it says where it is one, `payment` what leaves the wallet
+    with it: further rules look at them.
     """
 
     kind: EntryKind
@@ -55,6 +58,7 @@ class Prepared:
     message: bytes
     transaction: Transaction | None = None
     payment: Payment | None = None
+    record: MeteringRecord | None = None
 
 
 def prepare(request: TypedRequest, keys: AgentKeys) -> Prepared | Refused:
@@ -73,6 +77,8 @@ def prepare(request: TypedRequest, keys: AgentKeys) -> Prepared | Refused:
             return _prepare_voucher(request.payload, keys)
         case SignSession():
             return _prepare_session(request.payload, keys)
+        case SignMeasurement():
+            return _prepare_measurement(request.payload, keys)
     assert_never(request)
 
 
@@ -127,6 +133,16 @@ def _prepare_session(payload: bytes, keys: AgentKeys) -> Prepared | Refused:
     message = domains.session_token_message(payload)
     return _check_signer(token.chain_id, token.signer, keys, Purpose.NODE) or Prepared(
         EntryKind.SESSION_TOKEN, Purpose.NODE, message
+    )
+
+
+def _prepare_measurement(payload: bytes, keys: AgentKeys) -> Prepared | Refused:
+    record = _decode(_records, payload, "measurement record")
+    if isinstance(record, Refused):
+        return record
+    message = domains.measurement_message(payload)
+    return _check_signer(record.chain_id, record.signer, keys, Purpose.METERING) or Prepared(
+        EntryKind.MEASUREMENT, Purpose.METERING, message, record=record
     )
 
 

@@ -19,6 +19,7 @@ POSSESSION_PREFIX = b"ssp/possession/1\0"
 GRANT_PREFIX = b"ssp/grant/1\0"
 GRANT_ID_PREFIX = b"ssp/grant-id/1\0"
 SESSION_TOKEN_PREFIX = b"ssp/session/1\0"
+MEASUREMENT_PREFIX = b"ssp/measurement/1\0"
 AGENT_SET_PREFIX = b"ssp/set/1\0"
 BEACON_PREFIX = b"ssp/beacon/1"
 PROPOSAL_ID_PREFIX = b"ssp/proposal/1\0"
@@ -89,6 +90,11 @@ def quote_message(payload: bytes) -> bytes:
 def voucher_message(payload: bytes) -> bytes:
     """Return the bytes that a payer signs for a voucher's canonical payload."""
     return VOUCHER_PREFIX + payload
+
+
+def measurement_message(payload: bytes) -> bytes:
+    """Return the bytes that a metering key signs for a measurement record's canonical payload."""
+    return MEASUREMENT_PREFIX + payload
 
 
 def header_hash(header: bytes) -> bytes:

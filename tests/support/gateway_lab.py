@@ -18,7 +18,7 @@ from gateway.app.anchoring import AnchoringService, RoundGate
 from gateway.app.audit_anchor import AuditAnchor
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.registry import SessionBinding
-from gateway.app.sessions import SessionRecorder
+from gateway.app.sessions import SessionRecorder, Witness
 from gateway.app.transactions import TransactionAuthor
 from gateway.broker.broker import EmbeddedBroker
 from gateway.broker.settings import BrokerSettings
@@ -199,6 +199,7 @@ class GatewayLab:
         self._working: asyncio.Task[None] | None = None
         self._bindings: list[tuple[str, SessionBinding]] = []
         self.sender = address_of("metering")
+        self.witness: Witness | None = None
         self.make_gate: Callable[[TransactionAuthor], RoundGate] | None = None
         self.make_audit: Callable[[TransactionAuthor], AuditAnchor] | None = None
 
@@ -235,7 +236,7 @@ class GatewayLab:
             genesis_chain_id(self.chain.genesis),
             self.sender,
         )
-        self.recorder = SessionRecorder(self.store, author, self.link, SystemClock())
+        self.recorder = SessionRecorder(self.store, author, self.link, SystemClock(), self.witness)
         self.recorder.bind(self._bindings)
         self.service = AnchoringService(
             self.store,

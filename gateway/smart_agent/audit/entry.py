@@ -38,6 +38,8 @@ class EntryKind(enum.IntEnum):
     ALARM = 9  # a vote by our own key that we never gave; digest: of its bytes
     POSSESSION = 10
     SESSION_TOKEN = 11
+    MEASUREMENT = 12
+    OCMF = 13  # digest: of the text
     WORDS_SHOWN = 20  # the wallet's recovery words; digest: of its public key
     WALLET_REPLACED = 21  # by one from recovery words; digest: of its public key
 

@@ -210,3 +210,36 @@ async def test_a_session_that_is_bound_no_more_is_not_fed(tmp_path):
         await lab.until_anchored("meter", 3)
         await lab.pass_blocks(2)
         assert await lab.recorded(contract) == [1]
+
+
+class Listener:
+    """A witness that writes down what it hears."""
+
+    def __init__(self) -> None:
+        self.recorded_: list[int] = []
+        self.ended_: list[int | None] = []
+
+    async def recorded(self, device, binding, readings) -> None:
+        assert (device, binding.session) == ("meter", "s")
+        self.recorded_ += [one.sequence for one in readings]
+
+    async def ended(self, device, binding, last) -> None:
+        self.ended_.append(None if last is None else last.sequence)
+
+
+async def test_a_witness_hears_what_was_recorded_and_that_the_session_ended(tmp_path):
+    async with GatewayLab(tmp_path) as lab:
+        lab.register("meter")
+        lab.witness = listener = Listener()
+        contract = await lab.deploy()
+        lab.bind("meter", contract)
+        lab.start()
+        await lab.measure("meter", 3)
+        recorded = await lab.until_recorded(contract, 3)
+        await lab.until(lambda: listener.recorded_ == recorded)
+        assert listener.ended_ == []
+
+        await lab.set_state(contract, "settled")
+        await lab.restart()
+        await lab.until(lambda: listener.ended_)
+        assert listener.ended_[0] == 3

@@ -1,0 +1,108 @@
+"""A device's measurement records on disk: an append-only file, one writer at a time.
+
+Each frame is a kind, a length and its bytes. What is to be signed is appended before the agent is asked, so a
+page whose signature was lost in a crash is signed again in the very same bytes: pages never have a gap.
+"""
+
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from gateway.errors import SettingsError
+from gateway.metering.pages import build_signed_record, decode_record, hash_page
+from gateway.model import topics
+from gateway.settings import Home
+from gateway.smart_agent.metering_client import MeteringClient
+from ledger.codec.canonical import encode
+from ledger.types.metering import RECORD_BYTES_MAX, MeteringRecord
+
+PENDING, SIGNED = b"P", b"S"
+_HEADER = struct.Struct(">cI")
+
+
+class MeteringFile:
+    """`gateway/metering/<device>.records` of a home folder."""
+
+    def __init__(self, home: Home, device: str) -> None:
+        if not topics.is_name(device):
+            raise SettingsError(f"{device[:60]!r} is not a device name: use {topics.NAME_RULE}")
+        self._folder = home.readings.parent / "metering"
+        self.path = self._folder / f"{device}.records"
+
+    def pages(self) -> list[bytes]:
+        """Return all signed records, oldest first; raises `SettingsError` where the file is damaged."""
+        if not self.path.exists():
+            return []
+        try:
+            with self.path.open("rb") as file:
+                return [data for kind, data in _frames(file, self.path) if kind == SIGNED]
+        except OSError as error:
+            raise SettingsError(f"{self.path}: cannot be read: {error.strerror}") from None
+
+    def append(self, record: MeteringRecord, agent: MeteringClient) -> bytes:
+        """Sign a record as its meter's next page and return it; page and previous are filled in here.
+
+        Raises `SettingsError` or `AgentError`; what was begun is ended by the next call.
+        """
+        with self._writing() as file:
+            self._finish_pending(file, agent)
+            newest = agent.newest_page(record.meter.device_id)
+            page = msgspec.structs.replace(record, page=newest.page + 1, previous=newest.hash)
+            payload = encode(page)
+            _write(file, PENDING, payload)
+            return self._sign(file, payload, agent)
+
+    @contextmanager
+    def _writing(self) -> Iterator[BinaryIO]:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield file
+        except OSError as error:
+            raise SettingsError(f"{self.path}: cannot be written: {error.strerror}") from None
+
+    def _finish_pending(self, file: BinaryIO, agent: MeteringClient) -> None:
+        """Cut off a torn end, and sign what was to be signed when the process ended."""
+        end, last = 0, None
+        for kind, data in _frames(file, self.path):
+            end, last = file.tell(), (kind, data)
+        file.truncate(end)
+        file.seek(end)
+        if last is not None and last[0] == PENDING:
+            payload = last[1]
+            record = decode_record(payload)
+            newest = agent.newest_page(record.meter.device_id)
+            if newest.hash in (hash_page(payload), record.previous):
+                self._sign(file, payload, agent)
+
+    def _sign(self, file: BinaryIO, payload: bytes, agent: MeteringClient) -> bytes:
+        signed = build_signed_record(payload, agent.sign(payload))
+        _write(file, SIGNED, signed)
+        return signed
+
+
+def _frames(file: BinaryIO, path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kind and data of every whole frame; a torn one at the end is none."""
+    file.seek(0)
+    while len(header := file.read(_HEADER.size)) == _HEADER.size:
+        kind, length = _HEADER.unpack(header)
+        if kind not in (PENDING, SIGNED) or length > RECORD_BYTES_MAX + 128:
+            raise SettingsError(f"{path}: damaged at byte {file.tell()}: restore it")
+        data = file.read(length)
+        if len(data) < length:
+            return
+        yield kind, data
+
+
+def _write(file: BinaryIO, kind: bytes, data: bytes) -> None:
+    file.write(_HEADER.pack(kind, len(data)) + data)
+    file.flush()
+    os.fsync(file.fileno())
