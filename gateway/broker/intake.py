@@ -56,11 +56,13 @@ class Intake:
         self._handover = handover
         self._routes: dict[bytes, _Route] = {}
         self._aliases: dict[int, bytes] = {}
-        # The last plain reading of QoS 1: one that begins with the same bytes, fixed header and
-        # topic, is like it in all but packet id and payload.
+        # The last plain reading of QoS 1: a packet that begins with the same fixed header and topic,
+        # or at least the same flags and topic, is like it in all but packet id and payload.
         self._last_route: _Route | None = None
         self._last_head = b""
         self._last_length = 0
+        self._last_first = 0
+        self._last_topic = b""
 
     def take_like_last(self, data: bytes, position: int) -> int:
         """Take the packet at `position` if it is a reading like the last; return its end, else 0."""
@@ -70,22 +72,19 @@ class Intake:
         end = position + self._last_length
         if end > len(data):
             return 0
-        start = position + len(self._last_head)
-        packet_id = data[start : start + 2]
-        start += 2
-        if packet_id == b"\0\0":
-            return 0
-        if self._version.has_reasons:
-            if data[start]:
-                return 0  # it has properties
-            start += 1
-            self._check_receive_maximum(1)
-        self._core.tally.received += 1
-        self._take_reading(route, data[start:end], packet_id)
-        return end
+        is_taken = self._take_plain(route, data, position + len(self._last_head), end)
+        return end if is_taken else 0
 
     def take(self, first: int, data: bytes, start: int, end: int) -> None:
         """Take the PUBLISH whose body lies between `start` and `end`."""
+        last = self._last_route
+        if (
+            last is not None
+            and first == self._last_first
+            and data.startswith(self._last_topic, start, end)
+            and self._take_plain(last, data, start + len(self._last_topic), end)
+        ):
+            return
         has_reasons = self._version.has_reasons
         published = decode_publish(first, data, start, end, has_properties=has_reasons)
         self._core.tally.received += 1
@@ -102,9 +101,24 @@ class Intake:
         elif route.is_telemetry and published.is_plain:
             packet_id = published.packet_id.to_bytes(2, "big")
             self._take_reading(route, published.payload, packet_id)
-            self._remember(route, data, start, end)
+            self._remember(route, first, data, (start, end))
         else:
             self._pass_on(route, published)
+
+    def _take_plain(self, route: _Route, data: bytes, position: int, end: int) -> bool:
+        """Take a reading of `route` whose packet id is at `position`; False if it is more than that."""
+        start = position + 2
+        packet_id = data[position:start]
+        if self._version.has_reasons:
+            if start >= end or data[start]:
+                return False  # it has properties
+            start += 1
+            self._check_receive_maximum(1)
+        if start > end or packet_id == b"\0\0":
+            return False
+        self._core.tally.received += 1
+        self._take_reading(route, data[start:end], packet_id)
+        return True
 
     def _take_reading(self, route: _Route, payload: bytes, packet_id: bytes) -> None:
         """Hand over a reading of QoS 1 that carries nothing beside its payload."""
@@ -122,15 +136,17 @@ class Intake:
                 return
         self._handover.take(route.topic, payload, _PUBACK_HEAD + packet_id)
 
-    def _remember(self, route: _Route, data: bytes, start: int, end: int) -> None:
+    def _remember(self, route: _Route, first: int, data: bytes, body: tuple[int, int]) -> None:
         """Note how a plain reading begins."""
+        start, end = body
         length = end - start
         head = start - (2 if length <= _SHORT_LENGTH_MAX else 3)
-        if length > _MIDDLE_LENGTH_MAX:
-            self._last_route = None  # rare, and its payload costs more than its header
-            return
-        self._last_route = route
-        self._last_head = data[head : start + 2 + (data[start] << 8 | data[start + 1])]
+        topic_end = start + 2 + (data[start] << 8 | data[start + 1])
+        is_usual = length <= _MIDDLE_LENGTH_MAX and data[head] == first
+        self._last_route = route if is_usual else None
+        self._last_first = first
+        self._last_head = data[head:topic_end]
+        self._last_topic = data[start:topic_end]
         self._last_length = end - head
 
     def _pass_on(self, route: _Route, published: Publication) -> None:

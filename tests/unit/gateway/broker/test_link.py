@@ -127,6 +127,59 @@ def test_a_reading_is_acknowledged_only_when_it_is_on_disk():
     assert script.take() == [puback(1)]
 
 
+def test_readings_of_any_length_topic_and_qos_in_a_row_are_told_apart():
+    script = Script(make_core(replace(LIMITS, pending_messages_max=100))).connect(METER)
+    rows = [
+        ("up/1", "a" * 50, 1),
+        ("up/1", "b" * 50, 1),
+        ("up/1", "c", 1),
+        ("up/1", "d" * 200, 1),
+        ("up/1", "e" * 200, 1),
+        ("up/2", "f" * 200, 1),
+        ("up/1", "", 1),
+        ("up/1", "h" * 200, 0),
+        ("up/1", "i" * 200, 2),
+        ("up/1", "j" * 20_000, 1),
+        ("up/1", "k" * 20_000, 1),
+    ]
+    sink = script.core.sink
+    assert isinstance(sink, Sink)
+
+    for number, (topic, text, qos) in enumerate(rows, 1):
+        script.link.receive(publish(topic, text, qos, number))
+
+    assert [(m.topic, m.payload.decode()) for m, _ in sink.held] == [row[:2] for row in rows]
+    for _ in rows:
+        sink.finish()
+    expected = b"".join(
+        encode_ack(packets.PUBACK if qos == 1 else packets.PUBREC, number)
+        for number, (_, _, qos) in enumerate(rows, 1)
+        if qos
+    )
+    assert b"".join(script.take()) == expected
+
+
+@pytest.mark.parametrize("text", ["x", "longer"])
+def test_packet_id_0_is_malformed_also_after_a_reading_like_it(text):
+    script = Script().connect(METER)
+    script.link.receive(publish("up/1", "x", 1, 1))
+
+    script.link.receive(publish("up/1", text, 1, 0))
+
+    assert script.is_closed()
+    assert len(script.sink.held) == 1
+
+
+def test_a_length_written_longer_than_needed_is_understood():
+    script = Script().connect(METER)
+    plain = publish("up/1", "x", 1, 1)
+    padded = plain[:1] + bytes((plain[1] | 0x80, 0)) + plain[2:]
+
+    script.link.receive(padded * 3 + plain)
+
+    assert [message.payload for message, _ in script.sink.held] == [b"x"] * 4
+
+
 def test_acknowledgements_leave_in_the_order_of_arrival():
     script = Script().connect(METER)
 
