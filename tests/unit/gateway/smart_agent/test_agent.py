@@ -193,6 +193,17 @@ def test_no_signature_leaves_that_is_not_in_the_log(bound, monkeypatch):
     assert "No space left" in payment.detail
 
 
+def test_a_vote_leaves_when_its_record_and_its_entry_are_on_disk(bound, monkeypatch):
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+
+    bound.handle(SignVote(VoteKind.NOTARIZE, 0, 1, A))
+    assert len(synced) == len(set(synced)) == 2
+
+    bound.handle(SignTransaction(Purpose.WALLET, transfer(bound)))
+    assert len(synced) == 2, "within a second is soon enough"
+
+
 def own_vote(agent, slot, block_hash, signer=None):
     """A vote by the agent's own consensus key, as a copy of it elsewhere would give it."""
     message = vote_message(CHAIN, VoteKind.NOTARIZE, 0, slot, block_hash)

@@ -57,8 +57,7 @@ class Node:
         agent.handle(Bind(CHAIN))
 
     def tick(self, slot, epoch=0):
-        """One slot: the tip is reported, votes arrive, then the node would vote for its own block."""
-        self.hear()
+        """One slot: the tip is reported, then the node would vote for its own block."""
         self.agent.handle(ReportTip(is_at_tip=True, agents=AGENTS))
         reasons = []
         kinds = (VoteKind.NOTARIZE, VoteKind.FINALIZE, VoteKind.NULLIFY)
@@ -100,6 +99,8 @@ def play(nodes, slots, clock):
     """Return each node's refusals in its last slot."""
     last = {}
     for slot in slots:
+        for node in nodes:
+            node.hear()  # what was said in this slot arrives in the next
         for node in nodes:
             last[node.number] = node.tick(slot)
         clock._monotonic_ns += SLOT_NS
@@ -149,6 +150,22 @@ def test_of_two_copies_that_start_together_the_lease_lets_one_vote(
     assert net.conflicts() == []
     assert {number for number, _, _ in net.released} == {0}
     assert set(last[1]) == {RefusedReason.ALARM}
+
+
+def test_without_a_lease_two_copies_that_start_together_are_not_told_apart(
+    agent_folder, tmp_path, net, clock
+):
+    """What the lease is for; both stop as soon as they hear each other."""
+    shutil.copytree(agent_folder, tmp_path / "clone")
+    with (
+        running(0, agent_folder, net, clock) as one,
+        running(1, tmp_path / "clone", net, clock) as other,
+    ):
+        last = play([one, other], range(1, 40), clock)
+
+    assert {vote.slot for _, vote, _ in net.released} == {min(v.slot for _, v, _ in net.released)}
+    assert net.conflicts()
+    assert set(last[0]) == set(last[1]) == {RefusedReason.ALARM}
 
 
 def test_the_clones_alarm_stands_after_the_original_has_gone(agent_folder, tmp_path, net, clock):

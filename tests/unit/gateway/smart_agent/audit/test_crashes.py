@@ -29,15 +29,15 @@ class Disk:
         self._durable[name] = os.fstat(descriptor).st_size
 
     def lose_power(self):
-        """Of the unsynced end of the newest segment some is kept, cut anywhere, or comes back as zeros."""
+        """Of each segment's unsynced end some is kept; of the newest it may come back as zeros."""
         segments = list_segments(self._folder)
-        if not segments:
-            return
-        data = segments[-1].read_bytes()
-        durable = self._durable.get(str(segments[-1]), HEADER_BYTES)
-        kept = self._chance.randint(durable, len(data))
-        tail = bytes(self._chance.randrange(300)) if self._chance.random() < 0.3 else b""
-        segments[-1].write_bytes(data[:kept] + tail)
+        for segment in segments:
+            data = segment.read_bytes()
+            durable = self._durable.get(str(segment), HEADER_BYTES)
+            kept = self._chance.randint(durable, len(data))
+            is_padded = segment == segments[-1] and self._chance.random() < 0.3
+            tail = bytes(self._chance.randrange(300)) if is_padded else b""
+            segment.write_bytes(data[:kept] + tail)
 
 
 def live(folder, clock, chance, disk):

@@ -11,6 +11,7 @@ from gateway.smart_agent.audit.entry import (
     Broken,
     Entry,
     EntryKind,
+    Head,
     Result,
     append_entry,
     read_entry,
@@ -104,6 +105,20 @@ def test_a_history_written_anew_breaks_at_the_next_segment_or_at_an_anchored_hea
     report = verify_log(folder, lambda _entry, head: seen.append(head.hash))
     assert report.problem == "", "nothing inside can tell"
     assert [number for number in range(1, count + 1) if heads[number] in seen] == [1, 2]
+
+
+def test_an_entry_that_was_replaced_whole_breaks_the_one_after_it(folder, heads):
+    """Its own hash fits again; what followed the true one does not follow it."""
+    segment = list_segments(folder)[0]
+    data = segment.read_bytes()
+    second, third = offsets(data)[1:3]
+    read = read_entry(data, second, Head(1, heads[1]))
+    assert not isinstance(read, Broken)
+    forged = msgspec.structs.replace(read[0], digest=bytes(32))
+    _, chunk = append_entry(Head(1, heads[1]), forged)
+    segment.write_bytes(data[:second] + chunk + data[third:])
+
+    assert verify_log(folder).problem.startswith("entry 3 does not follow the one before it")
 
 
 def test_a_missing_segment_is_named(folder, heads):
