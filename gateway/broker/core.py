@@ -17,6 +17,7 @@ from gateway.broker.codec.reasons import Reason
 from gateway.broker.codec.topic_rules import split_shared
 from gateway.broker.message import Message, Subscription
 from gateway.broker.outbound import OutboundBudget
+from gateway.broker.pending import PendingShare
 from gateway.broker.ports import SessionJournal
 from gateway.broker.recorder import Recorder
 from gateway.broker.retained import RetainedStore
@@ -94,6 +95,7 @@ class BrokerCore:
             replay_bytes_max=limits.retained_bytes_max,
             received_max=RECEIVE_QOS2_MAX,
         )
+        self.pending = PendingShare(limits)
         self._outbound = OutboundBudget(limits.outbound_bytes_max)
         self._is_relieving = False
         self._groups = SharedGroups(self.trie)

@@ -52,8 +52,8 @@ class Handover:
         self._version = version
         self._accept = core.sink.accept
         self._device = session.principal.name
-        self._messages_max = core.limits.pending_messages_max
-        self._bytes_max = core.limits.pending_bytes_max
+        self._share = core.pending
+        self._share.enter()
         # Of each reading that is not settled, the oldest first.
         self._sizes: list[int] = []
         self._topics: list[str] = []
@@ -62,14 +62,19 @@ class Handover:
 
     def is_behind(self) -> bool:
         """Tell whether the connection must wait; if so, `caught_up` follows."""
+        share = self._share
         if (
-            len(self._sizes) < self._messages_max
-            and self._bytes < self._bytes_max
-            and len(self.answers) < self._messages_max
+            len(self._sizes) < share.messages_max
+            and self._bytes < share.bytes_max
+            and len(self.answers) < share.messages_max
         ):
             return False
         self.was_behind = True
         return True
+
+    def closed(self) -> None:
+        """Give the share back: the connection is over."""
+        self._share.leave()
 
     def take(self, topic: str, payload: bytes, packet: bytes) -> None:
         """Give the sink a reading; `packet` leaves once it is settled, b"" for QoS 0."""
@@ -162,12 +167,13 @@ class Handover:
         del self._topics[:count]
 
     def _catch_up(self) -> None:
+        share = self._share
         # At half of what may be pending, so that reading does not stop and go for every message.
         if (
             self.was_behind
-            and len(self._sizes) <= self._messages_max // 2
-            and self._bytes <= self._bytes_max // 2
-            and len(self.answers) <= self._messages_max // 2
+            and len(self._sizes) <= share.messages_max // 2
+            and self._bytes <= share.bytes_max // 2
+            and len(self.answers) <= share.messages_max // 2
         ):
             self.was_behind = False
             self._link.caught_up()

@@ -191,6 +191,8 @@ class ClientLink:
         """Leave the session: the connection is over."""
         self._is_closed = self._is_held = True
         self._partial.clear()
+        if self._handover is not None:
+            self._handover.closed()
         if self._session is not None:
             self._core.detach(self._session, self, self._will)
 

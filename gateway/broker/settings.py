@@ -37,6 +37,10 @@ class BrokerSettings:
     inflight_max: int = 20  # unacknowledged deliveries: keeps redelivery short
     pending_messages_max: int = 2_000  # per connection, handed to the store and not on disk yet
     pending_bytes_max: int = 4 * 1024 * 1024
+    pending_total_messages_max: int = 16_000  # of all: the readings store queues 20,000
+    pending_total_bytes_max: int = 16 * 1024 * 1024
+    pending_messages_min: int = 16  # per connection, however many there are
+    pending_bytes_min: int = 16 * 1024
     subscriptions_max: int = 50  # per session, and topic filters per packet
     live_sessions_per_device_max: int = 8  # a device is one client; some keep a few
     live_sessions_per_service_max: int = 64  # programs of services and operators

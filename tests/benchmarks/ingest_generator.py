@@ -163,6 +163,7 @@ def flood(port: int, pid: int, clients: int, seconds: float) -> dict[str, float]
         sent += sum(send_one(by_fd[fd]) for fd, _ in epoll.poll(0.1))
     half = memory[1 : len(memory) // 2 + 1]
     return {
+        "sent": sent,
         "rate": sent / seconds,
         "rss_before_mb": memory[0] / 1e6,
         "rss_first_half_mb": peak_mb(half),
