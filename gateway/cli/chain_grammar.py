@@ -1,5 +1,7 @@
 """The grammar of `chain`."""
 
+from pathlib import Path
+
 from gateway.cli.grammar import Commands, Parser, command, group, home, json
 
 
@@ -14,6 +16,7 @@ def add_chain_commands(commands: Commands) -> None:
     _add_views(chain)
     _add_holders_commands(chain)
     _add_agents_commands(chain)
+    _add_proofs(chain)
 
 
 def _command(chain: Commands, name: str, handler: str, summary: str) -> Parser:
@@ -63,3 +66,19 @@ def _add_agents_commands(chain: Commands) -> None:
         parser.add_argument(
             "--generation", type=int, default=1, metavar="N", help="which of its onions; default 1"
         )
+
+
+def _add_proofs(chain: Commands) -> None:
+    prove = home(
+        command(chain, "proof", "gateway.cli.state_proof:proof", "prove a balance or a record")
+    )
+    prove.add_argument("kind", choices=("account", "node", "agent", "device", "key"))
+    prove.add_argument("subject", metavar="ADDRESS|HEX")
+    prove.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: print it")
+    verify = json(
+        command(
+            chain, "verify-proof", "gateway.cli.state_proof:verify", "check such a proof offline"
+        )
+    )
+    verify.add_argument("file", type=Path)
+    verify.add_argument("--genesis", type=Path, required=True, metavar="FILE")

@@ -17,7 +17,7 @@ from ledger.types.reading import Quantity
 from ledger.types.time_text import format_time_ms
 
 LAST_MAX = 100_000  # what one command prints; more is a job for the database
-RECEIPT_BYTES_MAX = 1024 * 1024
+RECEIPT_BYTES_MAX = 16 * 1024 * 1024  # twice the largest receipt that is valid
 
 
 def readings(options: argparse.Namespace) -> int:

@@ -86,6 +86,7 @@ class LedgerHandlers:
             "parameters": lambda _request: self._stakes.parameters(),
             "proposals": lambda _request: self._stakes.proposals(),
             "stake": lambda request: self._stakes.stake(_bytes(request.address, "address")),
+            "proof": lambda request: self._stakes.proof(_hex(request.id, "id")),
         }
         return {verb: _handler(answer) for verb, answer in verbs.items()}
 

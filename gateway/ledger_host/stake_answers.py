@@ -1,16 +1,20 @@
 """The ledger's answers about agents, parameters, proposals and stake."""
 
+from gateway.errors import MessagingError
 from gateway.ledger_host.identity_answers import OnLoop
 from gateway.model.stake_api import (
     AgentReply,
     AgentsReply,
     ParameterReply,
     ParametersReply,
+    ProofReply,
     ProposalReply,
     ProposalsReply,
     StakeReply,
 )
+from ledger.codec.canonical import Decoder, encode
 from ledger.crypto.domains import NO_HASH
+from ledger.errors import Rejected
 from ledger.node.node import LedgerNode
 from ledger.state.accounts import REWARD_POOL, get_account
 from ledger.state.agents import get_parameters
@@ -28,6 +32,8 @@ from ledger.state.overview import (
 from ledger.state.stake import get_stake_total
 from ledger.types.block import Header
 from ledger.types.stake import Proposal
+
+_headers = Decoder(Header)
 
 SKIPPED_MAX = 64  # a reply stays small; more in a row is an outage, not a skipped slot
 
@@ -53,6 +59,14 @@ class StakeAnswers:
     def proposals(self) -> ProposalsReply:
         """Return the proposals that have something ahead of them."""
         return self._on_loop(lambda: build_proposals_reply(self._node.state()))
+
+    def proof(self, key: bytes) -> ProofReply:
+        """Return a proof of what stands under a key; not asked on the loop: it reads the disk."""
+        evidence = self._node.prove(key)
+        if isinstance(evidence, Rejected):
+            raise MessagingError(str(evidence))
+        header = _headers.decode(evidence.header)
+        return ProofReply(header.height, encode(evidence).hex())
 
     def skipped(self, header: Header) -> tuple[str, ...]:
         """Return who led the slots that were skipped before this block, in the running epoch."""

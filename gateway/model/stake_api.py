@@ -4,6 +4,7 @@ agents       {}                                   -> AgentsReply
 parameters   {}                                   -> ParametersReply
 proposals    {}                                   -> ProposalsReply
 stake        {address}                            -> StakeReply
+proof        {id}                                 -> ProofReply
 """
 
 import msgspec
@@ -90,3 +91,10 @@ class StakeReply(msgspec.Struct, frozen=True):
     unbonding: tuple[tuple[int, int], ...]
     choices: tuple[str, ...]
     free_left: int
+
+
+class ProofReply(msgspec.Struct, frozen=True):
+    """What a key (`id`) of the state holds behind block `height`: the light client's `StateEvidence`."""
+
+    height: int
+    evidence: str

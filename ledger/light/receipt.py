@@ -9,9 +9,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from ledger.codec.canonical import Decoder
+from ledger.codec.canonical import Decoder, encode
 from ledger.errors import CodecError
-from ledger.light.evidence import AnchorEvidence
+from ledger.light.evidence import SET_CHANGES_MAX, AnchorEvidence, SetChange
 from ledger.light.sided_path import (
     SidedPath,
     compute_sided_path,
@@ -25,14 +25,15 @@ from ledger.types.reading import Quantity, Reading
 from ledger.types.time_text import format_time_ms
 
 # A reading of 8 KiB, an anchor below 1 KiB, a certificate of 99 signatures and the longest way to it,
-# as hexadecimal.
-RECEIPT_BYTES_MAX = 512 * 1024
+# as hexadecimal, take 512 KiB; the rest is for about 250 changes among 99 agents.
+RECEIPT_BYTES_MAX = 8 * 1024 * 1024
 FORMAT: Final = "smartshare-receipt/1"
 
 _PATH_STEPS_MAX = 64
 _ERROR_CHARS_MAX = 160  # what a hostile file may bring onto a screen
 
 _readings = Decoder(Reading)
+_changes = Decoder(SetChange)
 
 
 class QuantitySummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,7 +73,7 @@ class _ReceiptText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     header: str
     descendants: Annotated[tuple[str, ...], Meta(max_length=PROOF_HEADERS_MAX)]
     certificate: str
-    agent_sets: Annotated[tuple[str, ...], Meta(max_length=0)]
+    agent_sets: Annotated[tuple[str, ...], Meta(max_length=SET_CHANGES_MAX)]
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -91,6 +92,7 @@ class Receipt(msgspec.Struct, frozen=True):
     header: bytes
     descendants: tuple[bytes, ...]
     certificate: bytes
+    set_changes: tuple[SetChange, ...]
 
 
 def build_receipt(  # noqa: PLR0917 - a leaf's proof and its anchor's evidence
@@ -121,6 +123,7 @@ def build_receipt(  # noqa: PLR0917 - a leaf's proof and its anchor's evidence
         header=evidence.header,
         descendants=evidence.descendants,
         certificate=evidence.certificate,
+        set_changes=evidence.set_changes,
     )
     return format_receipt(receipt)
 
@@ -142,7 +145,7 @@ def format_receipt(receipt: Receipt) -> str:
         header=receipt.header.hex(),
         descendants=tuple(header.hex() for header in receipt.descendants),
         certificate=receipt.certificate.hex(),
-        agent_sets=(),
+        agent_sets=tuple(encode(change).hex() for change in receipt.set_changes),
     )
     return msgspec.json.format(msgspec.json.encode(text), indent=2).decode() + "\n"
 
@@ -169,6 +172,9 @@ def parse_receipt(data: bytes) -> Receipt:
         header=_parse_hex("header", text.header),
         descendants=tuple(_parse_hex("descendants", header) for header in text.descendants),
         certificate=_parse_hex("certificate", text.certificate),
+        set_changes=tuple(
+            _changes.decode(_parse_hex("agent_sets", change)) for change in text.agent_sets
+        ),
     )
     if format_receipt(receipt).encode() != data:
         raise CodecError("not byte for byte what the program writes: the file was edited")

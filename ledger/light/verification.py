@@ -9,10 +9,11 @@
     transaction path    the transaction stands in the block
     outcome             the block applied it: a refused anchor proves nothing
     header              the block is of this chain
-    certificate         a quorum of the genesis's agents made the block final
-    metering key        the anchor's sender is an agent's metering key
+    agent sets          each change of agents from the genesis on was certified by those before
+    certificate         a quorum of the agents of the block's epoch made it final
 
-Rule: nothing is believed because it stands in the file; every value is signed, hashed or compared.
+Rule: nothing is believed because it stands in the file; every value is signed, hashed or compared. That
+the anchor's sender is a registered node's metering key is what the chain checked before it applied it.
 """
 
 import enum
@@ -20,15 +21,14 @@ from dataclasses import dataclass
 
 from ledger.codec.canonical import Decoder
 from ledger.codec.merkle import verify_inclusion
-from ledger.consensus.certificate import decode_signers, verify_certificate
-from ledger.crypto.domains import VoteKind, header_hash
 from ledger.errors import CodecError, Rejected
+from ledger.light.finality import NotFinalError, TrustedAgents
 from ledger.light.receipt import Receipt, parse_receipt, summarise
 from ledger.light.sided_path import is_included
 from ledger.params import PROTOCOL_VERSION
 from ledger.state.admission import check_transaction
 from ledger.state.context import CheckedTransaction
-from ledger.types.block import Certificate, Header
+from ledger.types.block import Header
 from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import genesis_chain_id
 from ledger.types.outcome import Outcome, OutcomeStatus
@@ -38,7 +38,6 @@ from ledger.types.transaction import Anchor
 _readings = Decoder(Reading)
 _outcomes = Decoder(Outcome)
 _headers = Decoder(Header)
-_certificates = Decoder(Certificate)
 
 
 class Link(enum.Enum):
@@ -53,8 +52,9 @@ class Link(enum.Enum):
     TRANSACTION_PATH = "transaction path"
     OUTCOME = "outcome"
     HEADER = "header"
+    AGENT_SETS = "agent sets"
+    RECORD = "record"
     CERTIFICATE = "certificate"
-    METERING_KEY = "metering key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,6 @@ class _Verification:
     def __init__(self, receipt: Receipt, genesis: Genesis) -> None:
         self._receipt = receipt
         self._genesis = genesis
-        self._agents = sorted(genesis.agents, key=lambda agent: agent.node)  # as a set's seats
         self._chain_id = genesis_chain_id(genesis)
 
     def run(self) -> VerifiedReading:
@@ -127,17 +126,14 @@ class _Verification:
         header = self._decode_header()
         self._check_block_holds(checked, header)
         self._check_header(header)
-        certificate = self._check_certificate(header)
-        self._check_metering_key(checked.transaction.sender)
+        signers = self._check_certificate()
         return VerifiedReading(
             reading=reading,
             block_height=header.height,
             block_time_ms=header.time_ms,
             anchor_id=checked.id,
             metering_key=checked.transaction.sender,
-            signers=tuple(
-                self._agents[index].node for index in decode_signers(certificate.signers)
-            ),
+            signers=signers,
         )
 
     def _check_genesis(self) -> None:
@@ -203,40 +199,18 @@ class _Verification:
         is_known = header.version == PROTOCOL_VERSION
         _require(is_known, Link.HEADER, f"version {header.version} of the rules is not known here")
 
-    def _check_certificate(self, header: Header) -> Certificate:
+    def _check_certificate(self) -> tuple[bytes, ...]:
+        """Return the nodes whose votes made the block final."""
+        receipt = self._receipt
+        trusted = TrustedAgents(self._genesis)
         try:
-            certificate = _certificates.decode(self._receipt.certificate)
-        except CodecError as error:
+            trusted.follow(receipt.set_changes)
+        except NotFinalError as error:
+            raise _BrokenError(Link.AGENT_SETS, str(error)) from None
+        try:
+            return trusted.check_final(receipt.header, receipt.certificate, receipt.descendants)
+        except NotFinalError as error:
             raise _BrokenError(Link.CERTIFICATE, str(error)) from None
-        certified_hash, certified = self._follow_descendants(header)
-        is_of_block = (
-            certificate.kind is VoteKind.FINALIZE
-            and certificate.block_hash == certified_hash
-            and (certificate.epoch, certificate.slot) == (certified.epoch, certified.slot)
-        )
-        _require(is_of_block, Link.CERTIFICATE, "it does not make this block final")
-        agent_keys = [agent.consensus for agent in self._agents]
-        refusal = verify_certificate(certificate, self._chain_id, agent_keys)
-        _require(refusal is None, Link.CERTIFICATE, str(refusal))
-        return certificate
-
-    def _follow_descendants(self, header: Header) -> tuple[bytes, Header]:
-        """Return the block that the certificate must be about: a final block's ancestors are final."""
-        above_hash, above = header_hash(self._receipt.header), header
-        for encoded in self._receipt.descendants:
-            try:
-                below = _headers.decode(encoded)
-            except CodecError as error:
-                raise _BrokenError(Link.CERTIFICATE, str(error)) from None
-            is_linked = below.parent_hash == above_hash and below.epoch == header.epoch
-            _require(is_linked, Link.CERTIFICATE, "a descendant does not stand on the block")
-            above_hash, above = header_hash(encoded), below
-        return above_hash, above
-
-    def _check_metering_key(self, sender: bytes) -> None:
-        is_agents = any(agent.metering == sender for agent in self._genesis.agents)
-        detail = f"{sender.hex()[:16]} is not the metering key of an agent of the genesis"
-        _require(is_agents, Link.METERING_KEY, detail)
 
 
 def _check_anchor_covers(anchor: Anchor, reading: Reading) -> None:

@@ -4,9 +4,10 @@ Rule 1: a header is a function of its place, time, reveal, participation and tra
 is valid when executing it again gives the same header bytes.
 Rule 2: what is committed is exactly what was executed: a result is kept by its block's hash until a
 block of its height is final. Blocks may stand on others that are not final yet.
-Blocking work: called from one thread at a time, but for `view_at`.
+Blocking work: called from one thread at a time, but for `view_at` and `prove`.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,11 +21,11 @@ from ledger.crypto.domains import NO_HASH, header_hash
 from ledger.errors import Reason, Rejected, SignerError
 from ledger.node.checking import TransactionChecker
 from ledger.node.evidence import load_proof
-from ledger.node.views import FinalBlock
+from ledger.node.views import BuiltBlock, FinalBlock
 from ledger.params import BLOCK_BYTES_MAX, PROTOCOL_VERSION
 from ledger.ports import ContractExecutor, OnionKeeper
 from ledger.state.agents import get_known_agent
-from ledger.state.commitment import StateTree
+from ledger.state.commitment import StateProof, StateTree
 from ledger.state.epochs import get_agent_set, get_epoch
 from ledger.state.overlay import Overlay, StateReader
 from ledger.state.transition import (
@@ -45,14 +46,6 @@ RECENT_BLOCKS = 64  # final blocks that a peer may ask for by hash: those of the
 
 _headers = Decoder(Header)
 _proofs = Decoder(FinalityProof)
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltBlock:
-    """A new block, and the transactions left out of it because they could not be run, with why."""
-
-    proposal: Proposal
-    failed: tuple[tuple[CheckedTransaction, Rejected], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +78,7 @@ class Chain:
         self._executor = executor
         self._executed: dict[bytes, _Executed] = {}
         self.chain_id = genesis_chain_id(genesis)
+        self._committing = threading.Lock()
         self._checker = TransactionChecker(self.chain_id)
         self._node = node_id
         self._onion = onion
@@ -160,27 +154,32 @@ class Chain:
 
     def commit(self, proposal: Proposal, proof: FinalityProof | None) -> FinalBlock:
         """Make an executed block on top of the tip final, durably; it is then the tip."""
-        executed = self._executed.get(proposal.hash)
+        header, executed = proposal.header, self._executed.get(proposal.hash)
         assert executed is not None, "a block is executed before it is final"
         assert executed.parent_hash == self.tip.hash, "blocks become final in order"
         rows = zip(executed.transactions, executed.outcomes_encoded, strict=True)
         block = NewBlock(
-            header=proposal.header,
-            hash=proposal.hash,
+            header,
+            proposal.hash,
             header_bytes=proposal.block.header,
             proof=b"" if proof is None else encode(proof),
             transactions=tuple((checked.id, checked.raw, outcome) for checked, outcome in rows),
+            next_set=b"" if executed.result.next_set is None else encode(executed.result.next_set),
         )
-        self._store.commit_block(block, executed.result.writes)
-        root = self._tree.apply(executed.result.writes)
-        assert root == proposal.header.state_root, "the tree and the header grew apart"
-        height = proposal.header.height
-        self._executed = {h: e for h, e in self._executed.items() if e.tip.height > height}
-        self.tip = _tip_of(proposal.header, proposal.hash)
+        with self._committing:
+            self._store.commit_block(block, executed.result.writes)
+            root = self._tree.apply(executed.result.writes)
+            self.tip = _tip_of(header, proposal.hash)
+        assert root == header.state_root, "the tree and the header grew apart"
+        self._executed = {h: e for h, e in self._executed.items() if e.tip.height > header.height}
         self._proof = proof
-        return FinalBlock(
-            proposal.header, proposal.hash, executed.transactions, executed.result.outcomes
-        )
+        outcomes = executed.result.outcomes
+        return FinalBlock(header, proposal.hash, executed.transactions, outcomes)
+
+    def prove(self, key: bytes, reader: StateReader) -> tuple[Tip, bytes | None, StateProof]:
+        """Return the tip, what stands under `key` behind it, and the proof; `reader` is the caller's."""
+        with self._committing:
+            return self.tip, reader.get(key), self._tree.prove(key)
 
     def persist_proposal(self, proposal: Proposal) -> None:
         """Write a block ahead of our vote for it, durably."""

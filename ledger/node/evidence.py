@@ -7,10 +7,8 @@ from ledger.codec.merkle import audit_path
 from ledger.consensus.certificate import verify_certificate
 from ledger.crypto.domains import VoteKind, header_hash
 from ledger.errors import CodecError, CorruptStorageError
-from ledger.light import AnchorEvidence
+from ledger.light import AnchorEvidence, SetChange
 from ledger.params import PROOF_HEADERS_MAX
-from ledger.state.epochs import get_past_epoch
-from ledger.state.identities import get_node
 from ledger.storage.faults import describe_corruption
 from ledger.storage.reader import ChainReader, StoredBlock
 from ledger.types.block import FinalityProof, Header
@@ -21,17 +19,34 @@ _headers = Decoder(Header)
 
 
 def load_agent_keys(reader: ChainReader, epoch: int, genesis: Genesis) -> tuple[bytes, ...]:
-    """Return the consensus keys of an epoch's set: from the state as long as it keeps that epoch.
-
-    Before that there is the set of the genesis.
-    """
-    past = get_past_epoch(reader, epoch)
-    nodes = () if past is None else tuple(get_node(reader, node) for node in past.nodes)
-    keys = tuple(node.consensus for node in nodes if node is not None)
-    if keys and len(keys) == len(nodes):
-        return keys
+    """Return the consensus keys of an epoch's set, in the order of its seats."""
+    stored = reader.agent_set(epoch)
+    if stored is not None:
+        return tuple(seat.consensus for seat in stored.agents.seats)
     by_seat = sorted(genesis.agents, key=lambda agent: agent.node)
     return tuple(agent.consensus for agent in by_seat)
+
+
+def load_set_changes(reader: ChainReader, epoch: int, genesis: Genesis) -> tuple[SetChange, ...]:
+    """Return the changes of agents from the genesis up to the set of an epoch.
+
+    An epoch whose agents are those of the one before is left out: nothing changed.
+    """
+    known = {(agent.node, agent.consensus) for agent in genesis.agents}
+    changes: list[SetChange] = []
+    for stored in reader.agent_sets(epoch):
+        members = {(seat.node, seat.consensus) for seat in stored.agents.seats}
+        if members == known:
+            continue
+        block = reader.block(stored.height)
+        if block is None:
+            detail = f"block {stored.height} is missing, the agents that it names are not"
+            raise CorruptStorageError(describe_corruption(reader.path, detail))
+        proof = load_proof(reader, block, genesis)
+        certificate = encode(proof.certificate)
+        changes.append(SetChange(block.header_bytes, certificate, proof.headers, stored.payload))
+        known = members
+    return tuple(changes)
 
 
 def load_proof(reader: ChainReader, block: StoredBlock, genesis: Genesis) -> FinalityProof:
@@ -101,6 +116,7 @@ def load_evidence(
         header=block.header_bytes,
         certificate=encode(proof.certificate),
         descendants=proof.headers,
+        set_changes=load_set_changes(reader, block.header.epoch, genesis),
     )
 
 

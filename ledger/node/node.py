@@ -12,7 +12,7 @@ from ledger.codec.canonical import Decoder
 from ledger.consensus.describing import describe
 from ledger.consensus.state import Rules
 from ledger.errors import LedgerError, Rejected, SignerError
-from ledger.light import AnchorEvidence
+from ledger.light import AnchorEvidence, StateEvidence
 from ledger.mempool.mempool import Mempool
 from ledger.node.chain import Chain
 from ledger.node.driver import Driver, NoPeers, OnFinalBlock
@@ -20,6 +20,7 @@ from ledger.node.evidence import load_evidence, load_proof
 from ledger.node.execution import SerialExecutor
 from ledger.node.failures import FailedTransactions
 from ledger.node.performer import OnEvidence, OnOwnVote, Parts
+from ledger.node.proofs import StateProver
 from ledger.node.queries import ContractQueries
 from ledger.node.views import (
     AccountView,
@@ -108,6 +109,7 @@ class LedgerNode:
         self._reader = reader
         self._chain = chain
         self._queries = queries
+        self._prover = StateProver(reader.path, chain, genesis)
         self._failed = FailedTransactions()
         self._clock = clock
         self._mempool = Mempool()
@@ -310,6 +312,10 @@ class LedgerNode:
     def anchor_evidence(self, transaction_id: bytes) -> AnchorEvidence | None:
         """Return what proves that a transaction is final and what it did; None while it is not."""
         return load_evidence(self._reader, transaction_id, self._genesis)
+
+    def prove(self, key: bytes) -> StateEvidence | Rejected:
+        """Prove what stands under a key of the newest final state; from any thread but the loop's."""
+        return self._prover.prove(key)
 
     def query(self, contract: bytes, method: str, args: bytes) -> ExecutionResult | Rejected:
         """Ask a contract at the newest final block; `args` is canonical MessagePack.

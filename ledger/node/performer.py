@@ -49,10 +49,10 @@ from ledger.consensus.inputs import (
 from ledger.consensus.serving import cut_piece
 from ledger.errors import ExecutorError, Rejected, SignerError, VoteRefusedError
 from ledger.mempool.mempool import Mempool
-from ledger.node.chain import BuiltBlock, Chain
+from ledger.node.chain import Chain
 from ledger.node.failures import FailedTransactions
 from ledger.node.inbox import Inbox
-from ledger.node.views import FinalBlock
+from ledger.node.views import BuiltBlock, FinalBlock
 from ledger.node.worker import Worker
 from ledger.params import BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX
 from ledger.ports import PeerLink, VoteSigner

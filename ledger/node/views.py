@@ -3,6 +3,8 @@
 import enum
 from dataclasses import dataclass
 
+from ledger.consensus.blocks import Proposal
+from ledger.errors import Rejected
 from ledger.state.context import CheckedTransaction
 from ledger.types.block import Certificate, Header
 from ledger.types.identity_records import Lease, Retirement
@@ -97,3 +99,11 @@ class FinalBlock:
     transactions: tuple[CheckedTransaction, ...]
     outcomes: tuple[Outcome, ...]
     finality_ms: int = 0  # since this node first had the block to execute
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltBlock:
+    """A new block, and the transactions left out of it because they could not be run, with why."""
+
+    proposal: Proposal
+    failed: tuple[tuple[CheckedTransaction, Rejected], ...]

@@ -19,16 +19,19 @@ from ledger.storage.faults import describe_corruption, storage_faults
 from ledger.storage.schema import (
     READER_PRAGMAS,
     SCHEMA_VERSION,
+    AgentSetRow,
     BlockRow,
     MetaRow,
     TransactionRow,
     raw_connection,
 )
+from ledger.types.agent_set import AgentSet
 from ledger.types.block import Header
 from ledger.types.genesis import Genesis
 from ledger.types.transaction import SignedTransaction
 
 _headers = Decoder(Header)
+_sets = Decoder(AgentSet)
 _envelopes = Decoder(SignedTransaction)
 _genesis = Decoder(Genesis)
 
@@ -55,6 +58,15 @@ class StoredTransaction:
     position: int
     raw: bytes
     outcome: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAgentSet:
+    """The set of an epoch, and the height of the end block that names it."""
+
+    height: int
+    payload: bytes
+    agents: AgentSet
 
 
 class ChainReader:
@@ -133,6 +145,21 @@ class ChainReader:
         header = self._decode_header(height, block_hash, header_bytes)
         return StoredBlock(header, block_hash, header_bytes, proof)
 
+    def agent_sets(self, epoch_max: int) -> tuple[StoredAgentSet, ...]:
+        """Return the sets of the epochs from 1 to `epoch_max`, in order."""
+        query = AgentSetRow.select(AgentSetRow.height, AgentSetRow.payload)
+        with storage_faults(self.path, "read"):
+            ordered = query.where(AgentSetRow.epoch <= epoch_max).order_by(AgentSetRow.epoch)
+            rows = list(ordered.tuples().execute(self._database))
+        return tuple(self._decode_set(*row) for row in rows)
+
+    def agent_set(self, epoch: int) -> StoredAgentSet | None:
+        """Return the set of an epoch from 1 on, or None while no end block names it."""
+        query = AgentSetRow.select(AgentSetRow.height, AgentSetRow.payload)
+        with storage_faults(self.path, "read"):
+            rows = list(query.where(AgentSetRow.epoch == epoch).tuples().execute(self._database))
+        return self._decode_set(*rows[0]) if rows else None
+
     def transactions(self, block: StoredBlock) -> tuple[StoredTransaction, ...]:
         """Return the block's transactions in order, checked against the roots in its header."""
         height = block.header.height
@@ -195,6 +222,12 @@ class ChainReader:
             raise self._corrupt(f"{name} is missing")
         value: bytes = rows[0][0]
         return value
+
+    def _decode_set(self, height: int, payload: bytes) -> StoredAgentSet:
+        try:
+            return StoredAgentSet(height, payload, _sets.decode(payload))
+        except CodecError as error:
+            raise self._corrupt(f"the agents that block {height} names: {error}") from None
 
     def _check_id(self, found: StoredTransaction) -> None:
         try:

@@ -16,7 +16,7 @@ from peewee import (
     TextField,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead file may keep after a burst
 _BUSY_TIMEOUT_MS = 5_000  # a checkpoint may hold a reader up, never longer than this
@@ -88,6 +88,20 @@ class TransactionRow(Model):
         primary_key = CompositeKey("height", "position")
 
 
+class AgentSetRow(Model):
+    """The set of an epoch from 1 on, canonical, and the height of the end block that names it."""
+
+    epoch = IntegerField(primary_key=True)
+    height = IntegerField()
+    payload = BlobField()
+
+    class Meta:
+        """Options of the table."""
+
+        table_name = "agent_set"
+        strict_tables = True
+
+
 class StateRow(Model):
     """One key of the newest final state."""
 
@@ -120,7 +134,7 @@ class WalRow(Model):
         primary_key = CompositeKey("epoch", "slot", "kind", "block_hash")
 
 
-TABLES: tuple[type[Model], ...] = (MetaRow, BlockRow, TransactionRow, StateRow, WalRow)
+TABLES: tuple[type[Model], ...] = (MetaRow, BlockRow, TransactionRow, AgentSetRow, StateRow, WalRow)
 
 
 def raw_connection(database: SqliteDatabase) -> sqlite3.Connection:

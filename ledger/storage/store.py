@@ -37,6 +37,7 @@ _WAL_BLOCK = 0  # the other kinds are the numbers of `VoteKind`
 _PUT_TRANSACTION = (
     "INSERT INTO transaction_ (height, position, id, raw, outcome) VALUES (?,?,?,?,?)"
 )
+_PUT_AGENT_SET = "INSERT INTO agent_set (epoch, height, payload) VALUES (?,?,?)"
 _PUT_STATE = (
     "INSERT INTO state (key, value) VALUES (?, ?)"
     " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -61,6 +62,7 @@ class NewBlock:
     header_bytes: bytes
     proof: bytes
     transactions: tuple[tuple[bytes, bytes, bytes], ...]
+    next_set: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,9 @@ class ChainStore(ChainReader):
                 _PUT_TRANSACTION,
                 [(height, position, *row) for position, row in enumerate(block.transactions)],
             )
+            if block.next_set:
+                row = (block.header.epoch + 1, height, block.next_set)
+                connection.execute(_PUT_AGENT_SET, row)
             self._write_state(writes)
             connection.execute(
                 "DELETE FROM wal WHERE epoch < ? OR (epoch = ? AND slot <= ?)",

@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.simulation, pytest.mark.timeout(0)]
 
 
 def test_random_transactions_conserve_the_supply_and_a_rerun_gives_the_same_roots():
-    first, second = RandomLedger(SEED), RandomLedger(SEED)
+    blocks_max = 2 * TRANSACTIONS // BLOCK_TRANSACTIONS
+    first, second = (RandomLedger(SEED, blocks_max=blocks_max) for _ in range(2))
     while first.counts.transactions < TRANSACTIONS:
         assert first.step(BLOCK_TRANSACTIONS) == second.step(BLOCK_TRANSACTIONS)
     counts = first.counts

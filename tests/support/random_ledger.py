@@ -7,6 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ledger.codec import canonical
 from ledger.codec.canonical import Decoder
@@ -69,7 +70,6 @@ SLOT_MS = 3_000
 START_MS = 1_000 * DAY_MS
 MONEY = 10_000 * SSP_BASE_UNITS
 FEE_MAX = 50_000
-ONION_LAYERS = 2_500  # who leads more blocks has committed anew by then
 
 
 @dataclass
@@ -84,10 +84,20 @@ class Counts:
     newcomers: int = 0
 
 
+@lru_cache(maxsize=NODES)
+def peel(seed: bytes, layers: int) -> list[bytes]:
+    """Return an onion from its seed to its commitment: each value is the hash of the one before."""
+    values = [seed]
+    for _ in range(layers):
+        values.append(sha256(values[-1]))
+    return values
+
+
 class RandomLedger:
     """State, its commitment, and a seeded source of blocks."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, blocks_max: int) -> None:
+        self.layers = blocks_max  # an onion opens one layer a block
         self.random = random.Random(seed)
         self.nodes = [Person(f"node {number}") for number in range(NODES)]
         self.votes = {node.address: Person(f"{node.name}'s votes") for node in self.nodes}
@@ -106,8 +116,8 @@ class RandomLedger:
         self.supply = get_supply(self.state)
         self.height, self.slot, self.time_ms = 0, 0, START_MS
         self.coins: list[bytes] = []
-        self.onions: dict[bytes, bytes] = {}
-        self.commitments: dict[bytes, bytes] = {}
+        self.seeds = {node.address: node.seed for node in self.nodes}
+        self.depths: dict[bytes, int] = {}  # how far each proposer's onion is still closed
         self.executor = PythonContracts()
         self.counts = Counts()
         self.makers = self._list_makers()
@@ -198,7 +208,13 @@ class RandomLedger:
 
     def _reveal(self, proposer: bytes) -> bytes:
         commitment = get_known_agent(self.state, proposer).onion
-        return NO_HASH if commitment == NO_HASH else self.onions[commitment]
+        if commitment == NO_HASH:
+            return NO_HASH
+        layers = peel(self.seeds[proposer], self.layers)
+        depth = self.layers if commitment == layers[-1] else self.depths[proposer]
+        assert layers[depth] == commitment
+        self.depths[proposer] = depth - 1
+        return layers[depth - 1]
 
     def _wrap(self, sender: Person, nonce: int, fee: int, body: Body) -> CheckedTransaction:
         """Return a transaction as if its signatures had been verified: that is tested elsewhere."""
@@ -266,25 +282,14 @@ class RandomLedger:
         body: RegisterNode = register_node(node, votes, meters)
         return node, body
 
-    def _onion_of(self, node: Person) -> bytes:
-        """Return the commitment of a node's one onion, and remember how it opens."""
-        if node.address not in self.commitments:
-            value = sha256(node.seed)
-            for _ in range(ONION_LAYERS):
-                around = sha256(value)
-                self.onions[around] = value
-                value = around
-            self.commitments[node.address] = value
-        return self.commitments[node.address]
-
     def _register_agent(self) -> tuple[Person, Body]:
         node = self.random.choice(self.nodes)
         bond = self.random.choice((999, 1_000, 1_500)) * SSP_BASE_UNITS
-        return node, RegisterAgent(bond, self._onion_of(node))
+        return node, RegisterAgent(bond, peel(node.seed, self.layers)[-1])
 
     def _recommit(self) -> tuple[Person, Body]:
         node = self.random.choice(self.nodes)
-        return node, RecommitOnion(self._onion_of(node))
+        return node, RecommitOnion(peel(node.seed, self.layers)[-1])
 
     def _unjail(self) -> tuple[Person, Body]:
         return self.random.choice(self.nodes), Unjail()

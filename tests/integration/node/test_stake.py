@@ -44,5 +44,12 @@ def test_votes_stake_and_proposals_on_the_command_line(tmp_path, capsys):
         smartshare(node, capsys, "recommit")
         parameters = smartshare(node, capsys, "params")["parameters"]
         assert {"epoch_blocks", "block_reward"} <= {one["name"] for one in parameters}
+        file = tmp_path / "proof.json"
+        arguments = ("proof", "account", format_address(node.keys.wallet), "-o", str(file))
+        assert main(["chain", *arguments, "--home", str(node.home.path)]) == 0
+        genesis = str(node.home.genesis)
+        assert main(["chain", "verify-proof", str(file), "--genesis", genesis]) == 0
+        file.write_text(file.read_text().replace("a", "b", 1))
+        assert main(["chain", "verify-proof", str(file), "--genesis", genesis]) == 1
         blocks = smartshare(node, capsys, "blocks")
         assert all(block["skipped"] == [] for block in blocks)

@@ -344,14 +344,6 @@ def test_a_block_of_other_rules_breaks_the_header(
     assert broken(text, forger.proven.genesis).link is Link.HEADER
 
 
-def test_an_anchor_by_a_stranger_breaks_the_metering_key(forger: Forger, outcome: Outcome):
-    anchor = sign_body(forger.proven.genesis, "alice", 0, forger.proven.batch.make_anchor())
-    anchor_id = transaction_id(Decoder(SignedTransaction).decode(anchor).payload)
-    theirs = msgspec.structs.replace(outcome, transaction_id=anchor_id)
-    text = forger.receipt(anchor, theirs)
-    assert broken(text, forger.proven.genesis).link is Link.METERING_KEY
-
-
 @pytest.mark.parametrize("kind", [VoteKind.NOTARIZE, VoteKind.NULLIFY])
 def test_only_a_finalization_makes_a_block_final(forger: Forger, kind: VoteKind):
     evidence = forger.proven.evidence

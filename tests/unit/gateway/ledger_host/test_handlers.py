@@ -32,7 +32,7 @@ from tests.support.ledger_lab import (
 VERBS = (
     *("status", "account", "submit", "transaction", "evidence", "block", "device", "query"),
     *("identity", "revocation", "software"),
-    *("agents", "parameters", "proposals", "stake"),
+    *("agents", "parameters", "proposals", "stake", "proof"),
 )
 UNKNOWN = "77" * 32
 

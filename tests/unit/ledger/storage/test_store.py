@@ -240,7 +240,7 @@ def test_a_database_of_another_layout_is_refused(path: Path):
         connection.execute("UPDATE meta SET value = x'00000009' WHERE name = 'schema_version'")
     connection.close()
     for opening in (lambda: open_store(path), lambda: ChainReader.open(path)):
-        with pytest.raises(StorageError, match="written with layout 9, this program knows 2"):
+        with pytest.raises(StorageError, match="written with layout 9, this program knows 3"):
             opening()
 
 
