@@ -30,7 +30,7 @@ from gateway.broker.trie import Grant, Matches, Subscriber, SubscriptionTrie, gr
 from gateway.broker.wills import DelayedWill, DelayedWills
 from gateway.clock import Clock
 from gateway.errors import Rejected
-from gateway.model.principal import Principal
+from gateway.model.principal import Principal, PrincipalKind
 from gateway.ports import TelemetrySink
 
 
@@ -266,14 +266,14 @@ class BrokerCore:
     def _enter(self, session: Session, topic_filter: str, subscription: Subscription) -> None:
         share, shared_filter = split_shared(topic_filter)
         if share:
-            self._groups.subscribe(share, shared_filter, session, subscription)
+            self._groups.subscribe(_share_of(session, share), shared_filter, session, subscription)
         else:
             self.trie.subscribe(topic_filter, session, subscription)
 
     def _leave(self, session: Session, topic_filter: str) -> None:
         share, shared_filter = split_shared(topic_filter)
         if share:
-            self._groups.unsubscribe(share, shared_filter, session)
+            self._groups.unsubscribe(_share_of(session, share), shared_filter, session)
         else:
             self.trie.unsubscribe(topic_filter, session)
 
@@ -330,6 +330,12 @@ class BrokerCore:
                 self._discard(largest)
         finally:
             self._is_relieving = False
+
+
+def _share_of(session: Session, share: str) -> str:
+    """Return a share's name among all; a device shares with itself, and takes from nobody."""
+    principal = session.principal
+    return f"{principal.name}\0{share}" if principal.kind is PrincipalKind.DEVICE else share
 
 
 def _ignore_due(due_ms: int) -> None:

@@ -233,6 +233,7 @@ class ClientLink:
             last_turn -= 1
             if not last_turn:
                 self._let_others_go()
+                continue  # of one that went away, all that came is taken at once
             if intake is not None and (end := intake.take_like_last(data, position)):
                 position = end
                 self._hold_if_behind()
@@ -261,12 +262,9 @@ class ClientLink:
         return self._limits.connect_bytes_max
 
     def _hold_if_behind(self) -> None:
-        if (
-            self._handover is not None
-            and self._handover.is_behind()
-            and not self._is_finishing
-            and not self._is_closed
-        ):
+        if self._handover is None or not self.takes_more:
+            return
+        if self._handover.is_behind() or self._requests.is_behind():
             self._is_held = True
             self._shell.hold()
 
@@ -289,6 +287,7 @@ class ClientLink:
                 self._let_others_go()
             case wire.UNSUBSCRIBE:
                 self._requests.unsubscribe(session, self._version, body)
+                self._hold_if_behind()
             case wire.PINGREQ if not body:
                 self.send(wire.PINGRESP)
             case wire.DISCONNECT:
@@ -323,6 +322,7 @@ class ClientLink:
                 session.receive(packet_id, is_refused=reason >= Reason.UNSPECIFIED_ERROR)
             case wire.PUBREL:
                 session.release(packet_id)
+                self._hold_if_behind()
             case _:
                 session.complete(packet_id)
 
@@ -333,13 +333,14 @@ class ClientLink:
                     "a session that was not to last cannot be made to", Reason.PROTOCOL_ERROR
                 )
             session.set_expiry(min(disconnect.expiry_s, self._limits.offline_session_expiry_s))
-        if disconnect.reason != Reason.DISCONNECT_WITH_WILL:
+        if disconnect.reason == Reason.SUCCESS:  # any other says that something is wrong
             self._will = None  # [MQTT-3.14.4-3]
         self._shell.close("the client disconnected")
 
     def _let_others_go(self) -> None:
         """Go on in a later turn: a row of small packets that cost much starves nobody."""
-        if not self._is_closed and not self._is_finishing:
+        self._hold_if_behind()
+        if self.takes_more and not self._is_held:
             self._is_held = True
             self._shell.hold()
             self._shell.release()

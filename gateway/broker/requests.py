@@ -10,6 +10,7 @@ from gateway.broker.core import BrokerCore
 from gateway.broker.message import Subscription
 from gateway.broker.session.driver import Session
 
+_PENDING_MAX = 100  # answers that wait for the disk: then no more is read
 _REPLAYED_IF_NEW = 1  # retain handling (MQTT 5 section 3.8.3.1); 0 is always
 _NEVER_REPLAYED = 2
 
@@ -30,6 +31,10 @@ class RequestLink(Protocol):
         """End the connection."""
         ...
 
+    def caught_up(self) -> None:
+        """Go on reading, after `Requests.is_behind` told to stop."""
+        ...
+
 
 class Requests:
     """Answers requests; what is retained follows SUBACK."""
@@ -37,6 +42,15 @@ class Requests:
     def __init__(self, core: BrokerCore, link: RequestLink) -> None:
         self._core = core
         self._link = link
+        self._pending = 0
+        self._was_behind = False
+
+    def is_behind(self) -> bool:
+        """Tell whether too many answers wait for the disk; if so, `caught_up` follows."""
+        if self._pending < _PENDING_MAX:
+            return False
+        self._was_behind = True
+        return True
 
     def subscribe(self, session: Session, version: Version, body: bytes) -> None:
         """Answer SUBSCRIBE; a filter named often is answered each time and replayed once."""
@@ -50,6 +64,7 @@ class Requests:
             if result < Reason.UNSPECIFIED_ERROR and _is_replayed(topic_filter, asked, is_new):
                 replayed[topic_filter] = asked
         packet = version.encode_suback(request.packet_id, results)
+        self._pending += 1
         done = partial(self._subscribed, session, packet, replayed)
         self._core.recorder.after_commit(done)
 
@@ -61,6 +76,7 @@ class Requests:
 
     def send_after_commit(self, packet: bytes) -> None:
         """Send a packet once all that was recorded is on disk."""
+        self._pending += 1
         self._core.recorder.after_commit(partial(self._send, packet))
 
     def _subscribed(
@@ -76,8 +92,12 @@ class Requests:
                 self._core.replay_retained(session, topic_filter, asked)
 
     def _send(self, packet: bytes, failure: str | None) -> None:
+        self._pending -= 1
         if failure is None:
             self._link.send(packet)
+            if self._was_behind and self._pending <= _PENDING_MAX // 2:
+                self._was_behind = False
+                self._link.caught_up()
         else:
             self._link.close(failure, Reason.SERVER_BUSY)
 

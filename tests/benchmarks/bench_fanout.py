@@ -10,72 +10,57 @@ its whole core it is what limits the rate: then the real ratio is higher.
 """
 
 import argparse
-import contextlib
 import json
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 
-from tests.benchmarks.bench_ingest import ROOT, process
+from tests.benchmarks.bench_ingest import (
+    MOSQUITTO,
+    MOSQUITTO_BINARY,
+    ROOT,
+    STOCK,
+    Server,
+    mosquitto,
+    python_server,
+)
 
-STOCK, MOSQUITTO, OURS = "stock amqtt", "mosquitto", "ours"
+OURS = "ours"
 SHAPES = ((1, 0), (1, 1), (50, 0), (50, 1))  # subscribers, QoS
 WINDOW = 20
-MOSQUITTO_CONF = """listener {port} 127.0.0.1
-allow_anonymous true
-set_tcp_nodelay true
-max_queued_messages 0
-"""
 Result = dict[str, float]
 
 
 @contextmanager
-def broker(name: str) -> Iterator[tuple[str, int]]:
+def broker(name: str) -> Iterator[Server]:
     """Start a broker; give its port and process id."""
-    with contextlib.ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as folder:
         if name == MOSQUITTO:
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                port = free.getsockname()[1]
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            conf = folder / "mosquitto.conf"
-            conf.write_text(MOSQUITTO_CONF.format(port=port))
-            command = [mosquitto_path() or MOSQUITTO, "-c", str(conf)]
-            running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-            stack.callback(running.wait)
-            stack.callback(running.terminate)
-            wait_until_open(port)
-            yield str(port), running.pid
-            return
-        module = "ingest_stock" if name == STOCK else "fanout_broker"
-        server = stack.enter_context(process(f"tests.benchmarks.{module}", "broker"))
-        assert server.stdout
-        yield server.stdout.readline().strip(), server.pid
+            server = mosquitto(folder)
+        else:
+            module = "ingest_stock" if name == STOCK else "fanout_broker"
+            server = python_server(f"tests.benchmarks.{module}")
+        with server as running:
+            yield running
 
 
-def mosquitto_path() -> str | None:
-    return shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/opt/homebrew/sbin")
-
-
-def wait_until_open(port: int) -> None:
-    while True:
-        with contextlib.suppress(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-
-
-def deliver(server: tuple[str, int], subscribers: int, qos: int, seconds: float) -> Result:
+def deliver(server: Server, subscribers: int, qos: int, seconds: float) -> Result:
     port, pid = server
     before = cpu_s(pid)
     shape = [str(subscribers), str(qos), str(WINDOW), str(seconds)]
-    command = [sys.executable, "-m", "tests.benchmarks.fanout_generator", port, "deliver", *shape]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.fanout_generator",
+        str(port),
+        "deliver",
+        *shape,
+    ]
     result: Result = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
     result["cpu_us"] = (cpu_s(pid) - before) / result["delivered"] * 1e6
     return result
@@ -93,7 +78,7 @@ def held_memory_mb(name: str, clients: int) -> tuple[float, float]:
         before = measured.memory_info().rss
         command = [sys.executable, "-m", "tests.benchmarks.fanout_generator"]
         with subprocess.Popen(
-            [*command, port, "hold", str(clients)],
+            [*command, str(port), "hold", str(clients)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -111,7 +96,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=1_000)
     options = parser.parse_args()
-    names = [STOCK, OURS] if mosquitto_path() is None else [STOCK, MOSQUITTO, OURS]
+    names = [STOCK, OURS] if MOSQUITTO_BINARY is None else [STOCK, MOSQUITTO, OURS]
     results: dict[tuple[str, int, int], list[Result]] = {}
     for _ in range(options.rounds):
         for name in names:

@@ -319,7 +319,5 @@ class Session:
         if failure is not None:
             outlet.close(failure, Reason.SERVER_UNAVAILABLE)
             return
-        if effect.release is not None:
-            self._perform(effect.release)
-        if effect.number:
-            self._apply(inputs.Committed(effect.number, outlet.room(), self._clock.now_ms()))
+        room, now_ms = outlet.room(), self._clock.now_ms()
+        self._apply(inputs.Committed(effect.number, effect.released, room, now_ms))

@@ -51,10 +51,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 class AwaitCommit(msgspec.Struct, frozen=True, gc=False):
-    """Once all that is recorded is on disk: send `release`, and tell `Committed(number)`."""
+    """Once all that is recorded is on disk, tell `Committed(number, released)`."""
 
     number: int = 0
-    release: SendRelease | None = None
+    released: int = 0
 
 
 class Drop(msgspec.Struct, frozen=True, gc=False):

@@ -66,9 +66,10 @@ class Completed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):
-    """All deliveries up to `number` are on disk."""
+    """All deliveries up to `number` are on disk, and that `released` was received (0: none)."""
 
     number: int
+    released: int
     room: int
     now_ms: int
 

@@ -133,6 +133,17 @@ def process_received(state: SessionState, event: Received) -> Effects:
     return (*_receive(state, delivery), *_release(state, packet_id))
 
 
+def process_committed(state: SessionState, event: Committed) -> Effects:
+    """Send what waited for the disk (rule 3)."""
+    effects: list[Effect] = []
+    if event.released in state.releasing:
+        state.releasing.discard(event.released)
+        effects.append(SendRelease(event.released, event.released in state.released))
+    state.committed_number = max(state.committed_number, event.number)
+    effects += _pump(state, event.room, event.now_ms)
+    return tuple(effects)
+
+
 def process_completed(state: SessionState, event: Completed) -> Effects:
     """The packet id is free again."""
     number = state.released.pop(event.packet_id, None)
@@ -151,6 +162,7 @@ def process_attached(state: SessionState, event: Attached) -> Effects:
     state.committed_number = event.committed_number
     state.queue.extendleft(reversed(state.inflight.values()))
     state.inflight.clear()
+    state.releasing.clear()
     effects: list[Effect] = [SendRelease(packet_id, is_known=True) for packet_id in state.released]
     if state.is_kept and state.last_number > event.committed_number:
         effects.append(AwaitCommit(number=state.last_number))
@@ -220,8 +232,7 @@ def _apply_two_step(state: SessionState, event: Received | Completed | Committed
         case Completed():
             return process_completed(state, event)
         case Committed():
-            state.committed_number = max(state.committed_number, event.number)
-            return tuple(_pump(state, event.room, event.now_ms))
+            return process_committed(state, event)
         case _:
             assert_never(event)
 
@@ -289,8 +300,14 @@ def _receive(state: SessionState, delivery: Delivery) -> list[Effect]:
 
 
 def _release(state: SessionState, packet_id: int) -> Effects:
-    release = SendRelease(packet_id, packet_id in state.released)
-    return (AwaitCommit(release=release),) if state.is_kept else (release,)
+    """Answer PUBREC; what is kept is released from disk only, and waits for that once."""
+    is_known = packet_id in state.released
+    if not (state.is_kept and is_known):
+        return (SendRelease(packet_id, is_known),)
+    if packet_id in state.releasing:
+        return NOTHING
+    state.releasing.add(packet_id)
+    return (AwaitCommit(released=packet_id),)
 
 
 def _next_packet_id(state: SessionState) -> int:

@@ -43,6 +43,7 @@ class SessionState:
     inflight: dict[int, Delivery] = field(default_factory=dict)
     released: dict[int, int] = field(default_factory=dict)
     packet_ids: set[int] = field(default_factory=set)  # of all three
+    releasing: set[int] = field(default_factory=set)  # PUBREL waits for the disk
     received: dict[int, bool] = field(default_factory=dict)  # True once stored or routed
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
 

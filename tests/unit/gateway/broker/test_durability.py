@@ -170,7 +170,7 @@ def test_qos_2_to_a_kept_session_goes_out_and_is_released_from_disk_only():
     reader.link.receive(encode_ack(wire.PUBREC, 1))
     assert reader.take() == []
     journal.flush()
-    assert reader.take() == [encode_ack(wire.PUBREL, 1)] * 2
+    assert reader.take() == [encode_ack(wire.PUBREL, 1)]
     reader.link.receive(encode_ack(wire.PUBCOMP, 1))
     assert journal.take() == [DeliveryDone(KEY, 1)]
 
@@ -345,3 +345,23 @@ def test_a_session_whose_time_ran_out_while_the_broker_was_down_is_gone():
 
     assert writer.core.sessions.get(KEY) is None
     assert journal.changes[0] == SessionEnded(KEY)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [subscribe("a", 1), b"\xa2\5\0\2\0\1#", encode_ack(wire.PUBREL, 9)],
+    ids=["SUBSCRIBE", "UNSUBSCRIBE", "PUBREL"],
+)
+def test_while_the_disk_does_not_write_requests_are_not_piled_up(packet):
+    writer, journal = start()
+    client = kept(writer, journal)
+
+    for _ in range(500):
+        client.link.receive(packet)
+    assert len(journal.waiting) == 100
+    assert client.is_held
+    for _ in range(500):
+        journal.flush()
+
+    assert len(client.take()) == 500
+    assert not client.is_held

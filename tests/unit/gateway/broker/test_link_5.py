@@ -586,6 +586,20 @@ def test_the_rights_hold_for_what_a_share_matches():
     assert [packet[-1] for packet in script.take()] == [Reason.NOT_AUTHORIZED, 1]
 
 
+def test_a_device_takes_no_messages_from_a_share_of_others():
+    core, _ = core_and_clock()
+    service = reader(core)
+    device = Script(core).connect(METER, mqtt5.connect("d"))
+    for script in (device, service):
+        script.link.receive(mqtt5.subscribe("$share/g/down/+", 0))
+        script.take()
+
+    for _ in range(2):
+        core.route(Message("down/1", b"x", 0, is_retained=False), None, None)
+
+    assert [len(service.take()), len(device.take())] == [2, 2]
+
+
 def test_a_session_lasts_as_long_as_it_was_asked_to_3_1_2_23():
     core, clock = core_and_clock()
     due: list[int] = []
@@ -687,8 +701,9 @@ def test_disconnect_with_will_3_14_4_3():
     will(core, 0, 0).link.receive(mqtt5.disconnect(0))
     assert script.take() == []
 
-    will(core, 0, 0).link.receive(mqtt5.disconnect(Reason.DISCONNECT_WITH_WILL))
-    assert script.take() == [GONE]
+    for reason in (Reason.DISCONNECT_WITH_WILL, Reason.UNSPECIFIED_ERROR):
+        will(core, 0, 0).link.receive(mqtt5.disconnect(reason))
+        assert script.take() == [GONE]
 
 
 def test_who_is_replaced_is_told_so():
