@@ -13,8 +13,9 @@ from gateway.app.wallet_queue import LIVE, VALID_MS_MAX, Entry
 from gateway.cli.output import emit, home_of, table
 from gateway.cli.passphrase import passphrase_of
 from gateway.cli.wallet_policy import parse_coin, parse_units
+from gateway.cli.wallet_views import coin_ids
 from gateway.errors import MessagingError, SettingsError
-from gateway.model.ledger_api import AccountReply
+from gateway.model.ledger_api import AccountReply, CoinReply
 from gateway.settings import Home
 from ledger.codec.text import format_address, parse_address
 from ledger.types.time_text import format_time_ms
@@ -30,6 +31,7 @@ def show(options: argparse.Namespace) -> int:
     with Operator(home) as operator:
         wallet = WalletAccount(home, operator).keys.wallet
         account = operator.ask("account", {"address": wallet.hex()}, AccountReply)
+        coins = _held_coins(home, operator, wallet)
     waiting = len(WalletFile(home).load().live)
     emit(
         options,
@@ -37,12 +39,23 @@ def show(options: argparse.Namespace) -> int:
             "address": format_address(wallet),
             "balance": format_ssp(account.balance),
             "nonce": account.nonce,
+            "coins": {coin: reply.balance for coin, reply in coins.items()},
             "waiting": waiting,
         },
         f"{format_address(wallet)}\n{format_ssp(account.balance)} SSP"
+        + "".join(f"\n{one.balance} units of {one.symbol} {coin}" for coin, one in coins.items())
         + (f"\n{waiting} transactions wait: see `smartshare wallet queue`" if waiting else ""),
     )
     return 0
+
+
+def _held_coins(home: Home, operator: Operator, wallet: bytes) -> dict[str, CoinReply]:
+    """Return what the wallet holds of the coins that it ever had to do with."""
+    replies = {
+        coin: operator.ask("coin", {"id": coin, "address": wallet.hex()}, CoinReply)
+        for coin in coin_ids(home)
+    }
+    return {coin: reply for coin, reply in replies.items() if reply.balance}
 
 
 def send(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from gateway.cli.grammar import Commands, Parser, command, group, home, json
 
 def add_wallet_commands(commands: Commands) -> None:
     """Add `wallet` and what belongs to it."""
-    wallet = group(commands, "wallet", "the node's money: pay, queue, policy")
+    wallet = group(commands, "wallet", "the node's money: pay, queue, history, policy")
     show = command(wallet, "show", "gateway.cli.wallet:show", "print address and balance")
     json(home(show))
     send = _signing(command(wallet, "send", "gateway.cli.wallet:send", "pay an address"))
@@ -24,6 +24,10 @@ def add_wallet_commands(commands: Commands) -> None:
     replace.add_argument("id", help="the beginning of its id")
     replace.add_argument("--to", metavar="ADDRESS", help="default: as before")
     replace.add_argument("--amount", metavar="SSP", help="default: as before")
+    history = command(wallet, "history", "gateway.cli.wallet_views:history", "what came and went")
+    json(home(history)).add_argument("--last", type=int, default=20, metavar="N")
+    assets = command(wallet, "assets", "gateway.cli.wallet_views:assets", "what else it owns")
+    json(home(assets))
     _add_policy(wallet)
 
 

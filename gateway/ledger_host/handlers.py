@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.errors import MessagingError
+from gateway.ledger_host.coin_answers import build_coin_reply
 from gateway.ledger_host.identity_answers import IdentityAnswers
 from gateway.ledger_host.stake_answers import StakeAnswers
 from gateway.messaging.server import Handler
@@ -82,6 +83,13 @@ class LedgerHandlers:
             ),
             "revocation": lambda request: self._identities.revocation(_bytes(request.id, "id")),
             "software": lambda request: self._identities.software(_bytes(request.id, "id")),
+            "coin": lambda request: self._on_loop(
+                lambda: build_coin_reply(
+                    self._node.state(),
+                    _bytes(request.id, "id"),
+                    _bytes(request.address, "address"),
+                )
+            ),
             "agents": lambda _request: self._stakes.agents(),
             "parameters": lambda _request: self._stakes.parameters(),
             "proposals": lambda _request: self._stakes.proposals(),

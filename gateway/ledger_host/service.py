@@ -11,6 +11,7 @@ from gateway.ledger_host.genesis import load_genesis
 from gateway.ledger_host.handlers import LedgerHandlers
 from gateway.ledger_host.peers.desk import PeerDesk
 from gateway.ledger_host.signer_reports import TipReports
+from gateway.ledger_host.wallet_history import WalletHistory
 from gateway.messaging.server import RpcServer
 from gateway.messaging.service_login import LEDGER, service_login
 from gateway.model import topics
@@ -48,7 +49,8 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
             onion=AgentOnionKeeper(agent),
         )
         try:
-            await _Service(home, settings, node, desk, agent).run(notifier, stop)
+            history = WalletHistory(home, keys.wallet)
+            await _Service(home, settings, node, desk, agent, history).run(notifier, stop)
         finally:
             node.close()
             agent.close()
@@ -57,10 +59,17 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
 class _Service:
     """A running node, its peers, its requests and its announcements."""
 
-    def __init__(
-        self, home: Home, settings: Settings, node: LedgerNode, desk: PeerDesk, agent: AgentClient
+    def __init__(  # noqa: PLR0917 - the parts that it runs
+        self,
+        home: Home,
+        settings: Settings,
+        node: LedgerNode,
+        desk: PeerDesk,
+        agent: AgentClient,
+        history: WalletHistory,
     ) -> None:
         self._node = node
+        self._history = history
         self._desk = desk
         self._reports = TipReports(agent, lambda: desk.tip(node))
         self._topic = topics.ledger_block(settings.name)
@@ -80,6 +89,7 @@ class _Service:
                         self._desk.run(self._node),
                         run_watchdog(notifier, lambda: self._server.is_alive),
                         self._reports.run(),
+                        self._history.run(),
                     )
                 ]
                 height = self._node.status().height
@@ -93,6 +103,7 @@ class _Service:
             await asyncio.to_thread(self._server.stop)
 
     def _announce(self, block: FinalBlock) -> None:
+        self._history.block_final()
         self._handlers.finality_ms = block.finality_ms
         message = {
             "height": block.header.height,

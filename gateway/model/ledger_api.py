@@ -13,6 +13,7 @@ Bytes travel as hexadecimal text, amounts and heights as integers.
     identity     {address}                            -> IdentityReply
     revocation   {id}                                 -> RevocationReply
     software     {id}                                 -> SoftwareReply
+    coin         {id, address}                        -> CoinReply
 """
 
 from typing import Literal
@@ -153,3 +154,15 @@ class SoftwareReply(msgspec.Struct, frozen=True):
     listed: bool
     label: str = ""
     height: int = 0
+
+
+class CoinReply(msgspec.Struct, frozen=True):
+    """An IOT_Coin, and how many of its units an address holds."""
+
+    exists: bool
+    symbol: str = ""
+    name: str = ""
+    decimals: int = 0
+    supply: int = 0
+    issuer: str = ""
+    balance: int = 0

@@ -9,6 +9,7 @@ from paho.mqtt.client import Client
 from gateway.clock import SystemClock
 from gateway.ledger_host.peers.desk import PeerDesk
 from gateway.ledger_host.service import _Service
+from gateway.ledger_host.wallet_history import WalletHistory
 from gateway.messaging.service_login import LEDGER, service_password_file
 from gateway.sd_notify import Notifier
 from gateway.settings import Home, Settings
@@ -34,7 +35,7 @@ async def test_no_pings_after_the_thread_of_mqtt_died(tmp_path, monkeypatch):
     (first,) = lab.genesis.agents
     keys = AgentKeys(first.node, first.consensus, first.metering, bytes(32))
     desk = PeerDesk(home, Settings("gw1"), lab.genesis, keys, agent, SystemClock())
-    service = _Service(home, Settings("gw1"), node, desk, agent)
+    service = _Service(home, Settings("gw1"), node, desk, agent, WalletHistory(home, bytes(32)))
     stop = asyncio.Event()
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:
