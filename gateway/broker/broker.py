@@ -78,12 +78,12 @@ class EmbeddedBroker:
 
     @property
     def port(self) -> int:
-        """The port of the plain listener, also where the settings asked for any."""
+        """The port of the first listener, also where the settings asked for any."""
         return self.ports[0]
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The ports that are listened on: the plain one, then those of `more_endpoints`."""
+        """The ports that are listened on: the first one, then those of `more_endpoints`."""
         assert self._ports, "the broker is not started"
         return self._ports
 
@@ -131,9 +131,9 @@ class EmbeddedBroker:
             open_connections=self._connections,
             spawn=group.create_task,
         )
-        plain = Endpoint(self._settings.host, self._settings.port)
+        first = Endpoint(self._settings.host, self._settings.port, tls=self._settings.tls)
         listeners = AmqttListeners(
-            (plain, *self._settings.more_endpoints), lambda: Connection(host)
+            (first, *self._settings.more_endpoints), lambda: Connection(host)
         )
         try:
             self._core.restore(self._journal.load())

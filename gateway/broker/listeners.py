@@ -27,8 +27,8 @@ class AmqttListeners(Broker):  # type: ignore[misc]  # amqtt is not marked as ty
     def __init__(
         self, endpoints: Sequence[Endpoint], make_protocol: Callable[[], asyncio.Protocol]
     ) -> None:
-        """The first of `endpoints` is the plain one."""
-        assert endpoints[0].scheme == "mqtt"
+        """The first of `endpoints` is no WebSocket: amqtt lets the others inherit from it."""
+        assert not endpoints[0].is_websocket
         names = [_DEFAULT, *(f"listener-{number}" for number in range(1, len(endpoints)))]
         self._endpoints = dict(zip(names, endpoints, strict=True))
         self._make_protocol = make_protocol

@@ -1,5 +1,6 @@
 """The broker's limits: every queue, packet, wait and count has one, with its reason."""
 
+import ssl
 from dataclasses import dataclass
 
 from gateway.broker.endpoints import Endpoint
@@ -20,7 +21,8 @@ class BrokerSettings:
     gateway: str
     host: str = "127.0.0.1"
     port: int = 1883
-    more_endpoints: tuple[Endpoint, ...] = ()  # beside the plain one above
+    more_endpoints: tuple[Endpoint, ...] = ()  # beside the one above
+    tls: ssl.SSLContext | None = None  # of the one above; None: plain
     connections_max: int = 1024  # about 20 MB of sessions and sockets
     connections_loopback_reserved: int = 16  # of those, for the gateway's own services
     connections_per_address_max: int = 256  # one hostile host cannot take all the slots

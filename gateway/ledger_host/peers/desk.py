@@ -11,10 +11,11 @@ from gateway.clock import Clock
 from gateway.errors import AgentError
 from gateway.ledger_host.grant_files import load_own_grants
 from gateway.ledger_host.measurement import measure_software
-from gateway.ledger_host.peers.addresses import parse_peer
+from gateway.ledger_host.peers.certificate import peer_settings
 from gateway.ledger_host.peers.identity import NodeIdentity
-from gateway.ledger_host.peers.network import MqttPeerNetwork, NodeSide, PeerSettings
-from gateway.settings import Home, Settings, parse_listen
+from gateway.ledger_host.peers.network import MqttPeerNetwork
+from gateway.ledger_host.peers.seams import NodeSide
+from gateway.settings import Home, Settings
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.vote_watch import TipReport
@@ -65,7 +66,7 @@ class PeerDesk:
             measurement=measure_software(),
             grants=load_own_grants(home),
         )
-        self.network = MqttPeerNetwork(identity, _peer_settings(settings), clock)
+        self.network = MqttPeerNetwork(identity, peer_settings(home, settings, clock), clock)
 
     def surroundings(self) -> Surroundings:
         """Return what the node is opened with."""
@@ -146,9 +147,3 @@ class PeerDesk:
                 continue
             if standing != "voting":
                 _log.warning("votes: %s", standing)
-
-
-def _peer_settings(settings: Settings) -> PeerSettings:
-    section = settings.ledger
-    listen = parse_listen(section.listen) if section.listen else None
-    return PeerSettings(listen, tuple(parse_peer(one) for one in section.peers))

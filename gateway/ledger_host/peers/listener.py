@@ -1,6 +1,7 @@
 """The peer listener: a broker of its own for other nodes, who prove themselves before they hear anything."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,23 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
 @dataclass(frozen=True, slots=True)
+class ListenerCertificate:
+    """A server's TLS context, and the SHA-256 of its certificate: the channel that handshakes are bound to."""
+
+    context: ssl.SSLContext
+    channel: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerPlace:
+    """Where to listen; without a certificate in plain text. Port 0 takes any."""
+
+    host: str
+    port: int
+    certificate: ListenerCertificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerEvents:
     """What the network is told, on the event loop."""
 
@@ -38,7 +56,7 @@ class PeerListener:
     def __init__(
         self,
         identity: NodeIdentity,
-        listen: tuple[str, int],
+        place: ListenerPlace,
         clock: Clock,
         events: ListenerEvents,
         spawn: Spawn,
@@ -59,8 +77,9 @@ class PeerListener:
             is_banned=events.is_banned,
             on_accepted=self._on_accepted,
         )
-        settings = _settings(listen)
-        self._broker = EmbeddedBroker(settings, admission, _NoTelemetry(), clock)
+        if place.certificate is not None:
+            self._responder.channel = place.certificate.channel
+        self._broker = EmbeddedBroker(_settings(place), admission, _NoTelemetry(), clock)
         self._broker.add_listener(self._topics.everything(), self._on_message)
 
     @property
@@ -132,12 +151,12 @@ class _NoTelemetry:
         raise AssertionError(topic)
 
 
-def _settings(listen: tuple[str, int]) -> BrokerSettings:
-    host, port = listen
+def _settings(place: ListenerPlace) -> BrokerSettings:
     return BrokerSettings(
         gateway="peers",
-        host=host,
-        port=port,
+        host=place.host,
+        port=place.port,
+        tls=None if place.certificate is None else place.certificate.context,
         connections_max=256,  # twice as many as a full mesh of agents
         connections_loopback_reserved=0,
         connections_per_address_max=64,  # a laboratory runs many nodes behind one address

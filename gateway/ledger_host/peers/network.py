@@ -8,8 +8,7 @@ Rule 3: one connection carries both directions, so a node behind NAT needs no op
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from gateway.clock import Clock
@@ -17,7 +16,8 @@ from gateway.errors import MessagingError
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.initiator import PeerRefusedError, shake_hands
 from gateway.ledger_host.peers.link import Link, LinkEvents
-from gateway.ledger_host.peers.listener import ListenerEvents, PeerListener
+from gateway.ledger_host.peers.listener import ListenerEvents, ListenerPlace, PeerListener
+from gateway.ledger_host.peers.seams import NodeSide, PeerSettings, PeerView
 from ledger.identity.refusals import PeerFlag
 from ledger.network import topics
 from ledger.network.address_book import AddressBook
@@ -43,36 +43,6 @@ REPEATED_TRANSACTIONS_MAX = 500
 _RETAINED = (topics.STATUS, topics.VOTE)  # what a peer that comes back hears at once
 
 
-@dataclass(frozen=True, slots=True)
-class PeerSettings:
-    """Where to listen, None for nowhere (outbound only), and whom to dial."""
-
-    listen: tuple[str, int] | None
-    peers: tuple[PeerAddress, ...] = ()
-    is_tls: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PeerView:
-    """A connected peer, for people."""
-
-    node: bytes
-    address: str
-    is_outbound: bool
-    flags: tuple[PeerFlag, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NodeSide:
-    """What the network needs of the node. All are called on the event loop."""
-
-    receive: Callable[[bytes, Message], None]
-    peer_connected: Callable[[bytes], None]
-    submit: Callable[[bytes], bool]  # True when the transaction is new and was taken
-    pending: Callable[[int], Sequence[bytes]]  # signed transactions that wait, at most so many
-    agents: Callable[[], Collection[bytes]]  # node ids of the current set
-
-
 class MqttPeerNetwork:
     """Listener, links and budgets. Create it in a running event loop; `run` moves it."""
 
@@ -87,6 +57,7 @@ class MqttPeerNetwork:
         self._relay = TransactionRelay()
         self._links: dict[bytes, Link] = {}
         self._opened: set[bytes] = set()
+        self._newest: dict[str, bytes] = {}  # what we retain, for a peer that is reached later
         self._dialling: set[bytes] = set()
         self._node: NodeSide | None = None
         self._group: asyncio.TaskGroup | None = None
@@ -98,7 +69,8 @@ class MqttPeerNetwork:
                 on_gone=self._on_gone,
                 is_banned=lambda peer: self._gate.is_banned(peer, self._now_ms()),
             )
-            self._listener = PeerListener(identity, settings.listen, clock, events, self._spawn)
+            place = ListenerPlace(*settings.listen, settings.certificate)
+            self._listener = PeerListener(identity, place, clock, events, self._spawn)
         self.refusals: dict[bytes, str] = {}  # why a peer is not connected, in one line
         self.dropped = 0
         self.heard_bytes = 0
@@ -286,6 +258,8 @@ class MqttPeerNetwork:
         if link is None or self._node is None:
             return
         self._opened.add(peer)
+        for kind, raw in self._newest.items():
+            link.broadcast(kind, raw, retain=True)
         self._connected(peer, f"is connected at {link.address.host}:{link.address.port}")
 
     def _on_closed(self, peer: bytes, reason: str) -> None:
@@ -317,6 +291,8 @@ class MqttPeerNetwork:
         raw = encode_message(message)
         kind = kind_of(message)
         retain = kind in _RETAINED
+        if retain:
+            self._newest[kind] = raw
         if self._listener is not None:
             self._listener.broadcast(kind, raw, retain=retain)
             self.said_bytes += len(raw) * len(self._listener.inbound)

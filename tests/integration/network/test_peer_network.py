@@ -8,8 +8,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from gateway.clock import SystemClock
+from gateway.ledger_host.peers.certificate import peer_settings
 from gateway.ledger_host.peers.identity import NodeIdentity
-from gateway.ledger_host.peers.network import MqttPeerNetwork, NodeSide, PeerSettings
+from gateway.ledger_host.peers.listener import ListenerCertificate
+from gateway.ledger_host.peers.network import MqttPeerNetwork
+from gateway.ledger_host.peers.seams import NodeSide, PeerSettings
+from gateway.settings import Home, LedgerSection, Settings
 from ledger.crypto.domains import NO_HASH, session_token_message
 from ledger.crypto.ed25519 import SigningKey
 from ledger.identity.facts import Moment
@@ -108,7 +112,16 @@ async def running(*nodes: Node):
                 task.cancel()
 
 
-def make_node(number: int, peers=(), *, facts=None, is_listening=True, **changes) -> Node:
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory) -> ListenerCertificate:
+    home = Home(tmp_path_factory.mktemp("tls"))
+    settings = Settings("n", ledger=LedgerSection(listen="127.0.0.1:1"))
+    made = peer_settings(home, settings, SystemClock()).certificate
+    assert made is not None
+    return made
+
+
+def make_node(number: int, peers=(), *, facts=None, is_listening=True, tls=None, **changes) -> Node:
     key = SigningKey(hashlib.sha256(bytes([number])).digest())
     known = facts or OpenFacts()
     identity = NodeIdentity(
@@ -121,7 +134,9 @@ def make_node(number: int, peers=(), *, facts=None, is_listening=True, **changes
     )
     listen = ("127.0.0.1", 0) if is_listening else None
     network = MqttPeerNetwork(
-        replace(identity, **changes), PeerSettings(listen, tuple(peers)), SystemClock()
+        replace(identity, **changes),
+        PeerSettings(listen, tuple(peers), tls is not None, tls),
+        SystemClock(),
     )
     return Node(network, key)
 
@@ -154,6 +169,24 @@ async def test_two_nodes_hear_each_other_over_one_connection():
             assert [view.is_outbound for view in a.network.views()] == [False]
 
         await a.until(lambda: not a.network.connected)
+
+
+async def test_over_tls_the_handshake_is_bound_to_the_certificate(certificate):
+    a = make_node(1, tls=certificate)
+    async with running(a):
+        b = make_node(2, [at(a)], tls=certificate)
+        async with running(b):
+            b.network.broadcast(status(2))
+            await a.until(lambda: (b.id, status(2)) in a.heard)
+
+
+async def test_a_relay_with_a_certificate_of_its_own_is_noticed(certificate):
+    a = make_node(1, tls=replace(certificate, channel=bytes(32)))  # says it shows another one
+    async with running(a):
+        b = make_node(2, [at(a)], tls=certificate)
+        async with running(b):
+            await b.until(lambda: a.id in b.network.refusals)
+            assert "wrong-channel" in b.network.refusals[a.id]
 
 
 async def test_of_two_connections_the_one_of_the_lower_id_stays():
