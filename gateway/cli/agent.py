@@ -75,7 +75,7 @@ def audit_show(options: argparse.Namespace) -> int:
         {
             "sequence": entry.sequence,
             "time": datetime.fromtimestamp(entry.time_ms // 1000, UTC).isoformat(),
-            "kind": entry.kind.name.lower().replace("_", "-"),
+            "kind": _kind_of(entry),
             "key": entry.purpose,
             "result": entry.result.name.lower(),
             "digest": entry.digest.hex(),
@@ -86,6 +86,13 @@ def audit_show(options: argparse.Namespace) -> int:
     lines = [tuple(str(row[name])[:25] for name in headings) for row in rows]
     emit(options, rows, table(headings, lines))
     return 0
+
+
+def _kind_of(entry: Entry) -> str:
+    kind = entry.kind.name.lower().replace("_", "-")
+    if entry.vote is None:
+        return kind
+    return f"{entry.vote.kind.name.lower()} {entry.vote.epoch}:{entry.vote.slot}"
 
 
 def guard_show(options: argparse.Namespace) -> int:

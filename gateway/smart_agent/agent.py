@@ -9,7 +9,7 @@ import logging
 from gateway.clock import Clock
 from gateway.errors import AgentError
 from gateway.smart_agent.alarm import AlarmFile
-from gateway.smart_agent.audit.entry import EntryKind, Result
+from gateway.smart_agent.audit.entry import EntryKind, Result, VotePlace
 from gateway.smart_agent.audit.log import AuditLog, Event
 from gateway.smart_agent.binding import Binding
 from gateway.smart_agent.guard import SignGuard
@@ -228,9 +228,7 @@ class Agent:
                 return Refused(prepared.reason, f"request {number} of the batch: {prepared.detail}")
             ready.append(prepared)
         signatures = tuple(self._keys.sign(one.purpose, one.message) for one in ready)
-        self._audit.append_many(
-            [Event(one.kind, one.purpose.value, one.message, Result.DONE) for one in ready]
-        )
+        self._audit.append_many([Event(one.kind, one.purpose.value, one.message) for one in ready])
         return SignedMany(signatures)
 
     def _sign_vote(self, request: SignVote) -> Response:
@@ -242,20 +240,15 @@ class Agent:
         refused = self._desk.admit(vote)
         if refused is None:
             signature = self._keys.sign(Purpose.CONSENSUS, message)
-            self._log_vote(message, Result.DONE)
+            self._log_vote(vote, message, Result.DONE)
             return Signed(signature)
         if refused.reason is RefusedReason.SIGN_GUARD:
-            self._log_vote(message, Result.REFUSED)
+            self._log_vote(vote, message, Result.REFUSED)
         return refused
 
-    def _log_vote(self, message: bytes, result: Result) -> None:
-        self._audit.append(
-            EntryKind.VOTE,
-            Purpose.CONSENSUS.value,
-            message,
-            result,
-            is_durable=result is Result.DONE,
-        )
+    def _log_vote(self, vote: VoteRequest, message: bytes, result: Result) -> None:
+        place = VotePlace(vote.kind, vote.epoch, vote.slot)
+        self._audit.append_vote(place, Purpose.CONSENSUS.value, message, result)
 
     def _answer_onion(self, request: OnionCommitment | OnionReveal) -> Response:
         if isinstance(request, OnionCommitment):

@@ -94,3 +94,15 @@ def _finalize(record: SignRecord, block_hash: bytes) -> SignRecord | GuardRefusa
     if record.finalized not in (None, block_hash):
         return GuardRefusal.OTHER_FINALIZED
     return replace(record, finalized=block_hash)
+
+
+def votes_of(record: SignRecord) -> list[VoteRequest]:
+    """Return the votes that a record stands for."""
+    votes = []
+    if record.notarized is not None:
+        votes.append(VoteRequest(VoteKind.NOTARIZE, record.epoch, record.slot, record.notarized))
+    if record.nullified:
+        votes.append(VoteRequest(VoteKind.NULLIFY, record.epoch, record.slot, NO_HASH))
+    if record.finalized is not None:
+        votes.append(VoteRequest(VoteKind.FINALIZE, record.epoch, record.slot, record.finalized))
+    return votes

@@ -28,6 +28,7 @@ from gateway.smart_agent.private_files import give_to_owner_of, make_private_fol
 from gateway.smart_agent.providers.registry import DEFAULT_URI, make_keys, open_keys
 from gateway.smart_agent.sealed_key import MODERATE, KdfLimits
 from gateway.smart_agent.spending_desk import SpendingDesk, set_owner
+from gateway.smart_agent.stale_record import check_record
 from gateway.smart_agent.unlock import UnlockSource, create_unlock
 
 _KEY_FILES = ("sealed.key", "onion.key")
@@ -85,6 +86,7 @@ def open_agent(folder: Path, unlock: UnlockSource, clock: Clock | None = None) -
             AuditLog(folder / AUDIT_FOLDER, clock) as audit,
         ):
             lease = LeaseDesk(InstanceFile(folder / _INSTANCE_FILE, read_host(folder)))
+            check_record(guard.record, audit.newest_votes, binding.chain_id)
             onions = OnionDesk(folder / _ONION_FILE, keys.onion_secret, binding.slot_ms, clock)
             yield Agent(
                 keys,

@@ -8,8 +8,7 @@ leads once) and until its node is at the chain's tip; and whatever it hears late
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from gateway.smart_agent.judge import SignRecord, VoteRequest
-from ledger.crypto.domains import NO_HASH, VoteKind
+from gateway.smart_agent.judge import SignRecord, VoteRequest, votes_of
 
 VOTES_REMEMBERED_MAX = (
     1_024  # some 340 slots; what is older than them cannot be told from a stranger's
@@ -86,7 +85,7 @@ class VoteMemory:
     def __init__(self, record: SignRecord) -> None:
         self._floor = (record.epoch, record.slot)
         self._votes: OrderedDict[VoteRequest, None] = OrderedDict()
-        for vote in _votes_of(record):
+        for vote in votes_of(record):
             self._votes[vote] = None
 
     def remember(self, vote: VoteRequest) -> None:
@@ -101,15 +100,3 @@ class VoteMemory:
     def is_ours(self, vote: VoteRequest) -> bool:
         """Tell whether we gave this vote, or cannot know any more."""
         return vote in self._votes or (vote.epoch, vote.slot) < self._floor
-
-
-def _votes_of(record: SignRecord) -> list[VoteRequest]:
-    """Return the votes that a record stands for."""
-    votes = []
-    if record.notarized is not None:
-        votes.append(VoteRequest(VoteKind.NOTARIZE, record.epoch, record.slot, record.notarized))
-    if record.nullified:
-        votes.append(VoteRequest(VoteKind.NULLIFY, record.epoch, record.slot, NO_HASH))
-    if record.finalized is not None:
-        votes.append(VoteRequest(VoteKind.FINALIZE, record.epoch, record.slot, record.finalized))
-    return votes

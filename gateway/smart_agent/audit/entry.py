@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ledger.codec import canonical
-from ledger.crypto.domains import NO_HASH
+from ledger.crypto.domains import NO_HASH, VoteKind
 from ledger.crypto.hashing import sha256
 from ledger.errors import CodecError
 from ledger.params import HASH_BYTES
@@ -51,6 +51,14 @@ class Result(enum.IntEnum):
     REFUSED = 2  # by the sign guard
 
 
+class VotePlace(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Which vote it was: an older copy of the sign guard's record shows by it."""
+
+    kind: VoteKind
+    epoch: Counter
+    slot: Counter
+
+
 class Entry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """One entry. `digest` is the SHA-256 of the bytes that were signed; `time_ms` is the machine's word."""
 
@@ -61,6 +69,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     digest: Hash
     result: Result
     previous: Hash
+    vote: VotePlace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from gateway.smart_agent.audit.entry import (
     EntryKind,
     Head,
     Result,
+    VotePlace,
     append_entry,
 )
 from gateway.smart_agent.audit.segment import (
@@ -47,7 +48,8 @@ class Event(NamedTuple):
     kind: EntryKind
     purpose: str
     message: bytes
-    result: Result
+    result: Result = Result.DONE
+    vote: VotePlace | None = None
 
 
 class AuditLog:
@@ -64,6 +66,7 @@ class AuditLog:
         self._size = 0
         self._dirty_since_ns: int | None = None
         self._is_failed = False
+        self._newest_votes: list[Entry] = []
         make_private_folder(folder)
         self._resume()
 
@@ -72,18 +75,23 @@ class AuditLog:
         """The newest entry, on disk or not yet."""
         return self._head
 
+    @property
+    def newest_votes(self) -> Sequence[Entry]:
+        """The votes given in the newest slot that the newest segment held when it was opened."""
+        return self._newest_votes
+
     def append(
-        self,
-        kind: EntryKind,
-        purpose: str,
-        message: bytes,
-        result: Result = Result.DONE,
-        *,
-        is_durable: bool = False,
+        self, kind: EntryKind, purpose: str, message: bytes, *, is_durable: bool = False
     ) -> None:
         """Append one entry; raise `AgentError` when it cannot be written."""
-        self.append_many([Event(kind, purpose, message, result)])
+        self.append_many([Event(kind, purpose, message)])
         if is_durable:
+            self.sync()
+
+    def append_vote(self, vote: VotePlace, purpose: str, message: bytes, result: Result) -> None:
+        """Append a vote; one that was given is durable before this returns."""
+        self.append_many([Event(EntryKind.VOTE, purpose, message, result, vote)])
+        if result is Result.DONE:
             self.sync()
 
     def append_many(self, events: Sequence[Event]) -> None:
@@ -102,6 +110,7 @@ class AuditLog:
                 digest,
                 event.result,
                 head.hash,
+                event.vote,
             )
             head, chunk = append_entry(head, entry)
             chunks.append(chunk)
@@ -194,7 +203,8 @@ class AuditLog:
                 torn = newest.data[read.offset :]
                 _log.warning("audit log: entry %d %s", read.sequence, read.reason)
             else:
-                _, self._head, end = read
+                entry, self._head, end = read
+                self._note_vote(entry)
         self._descriptor = open_private(newest.path, os.O_WRONLY | os.O_APPEND)
         self._size = end
         if torn:
@@ -206,3 +216,13 @@ class AuditLog:
             old.unlink()
         os.ftruncate(self._descriptor, end)
         self.append(EntryKind.TORN, "", torn, is_durable=True)
+
+    def _note_vote(self, entry: Entry) -> None:
+        if entry.vote is None or entry.result is not Result.DONE:
+            return
+        newest = self._newest_votes[0].vote if self._newest_votes else None
+        place = (entry.vote.epoch, entry.vote.slot)
+        if newest is None or place > (newest.epoch, newest.slot):
+            self._newest_votes = [entry]
+        elif place == (newest.epoch, newest.slot):
+            self._newest_votes.append(entry)

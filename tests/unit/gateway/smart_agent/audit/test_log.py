@@ -8,10 +8,11 @@ import pytest
 
 from gateway.errors import AgentError
 from gateway.smart_agent.audit import log as log_module
-from gateway.smart_agent.audit.entry import EMPTY, EntryKind, Result
+from gateway.smart_agent.audit.entry import EMPTY, EntryKind, Result, VotePlace
 from gateway.smart_agent.audit.log import SYNC_INTERVAL_NS, AuditLog, Event
 from gateway.smart_agent.audit.segment import HEADER_BYTES, list_segments
 from gateway.smart_agent.audit.verify import verify_log
+from ledger.crypto.domains import VoteKind
 from ledger.crypto.hashing import sha256
 from tests.support.readings import ManualClock
 
@@ -43,7 +44,7 @@ def fill(folder, clock, count, **options):
 def test_an_entry_says_what_was_signed_by_which_key_when_and_how_it_ended(folder, clock):
     with AuditLog(folder, clock) as log:
         assert log.head == EMPTY
-        log.append(EntryKind.VOTE, "consensus", b"vote", Result.REFUSED)
+        log.append_vote(VotePlace(VoteKind.NULLIFY, 0, 7), "consensus", b"vote", Result.REFUSED)
         clock.time_ms += 5
         log.append_many(
             [
@@ -59,6 +60,18 @@ def test_an_entry_says_what_was_signed_by_which_key_when_and_how_it_ended(folder
     assert [entry.sequence for entry in (one, two, three)] == [1, 2, 3]
     assert two.time_ms == three.time_ms == one.time_ms + 5
     assert verify_log(folder).head == head
+
+
+def test_the_newest_slots_votes_are_known_when_it_is_opened_again(folder, clock):
+    given = [(VoteKind.NOTARIZE, 1, 5), (VoteKind.NOTARIZE, 1, 6), (VoteKind.FINALIZE, 1, 6)]
+    with AuditLog(folder, clock) as log:
+        for place in given:
+            log.append_vote(VotePlace(*place), "consensus", b"vote", Result.DONE)
+        log.append_vote(VotePlace(VoteKind.NULLIFY, 1, 7), "consensus", b"x", Result.REFUSED)
+        assert log.newest_votes == []
+
+    with AuditLog(folder, clock) as log:
+        assert [entry.vote for entry in log.newest_votes] == [VotePlace(*one) for one in given[1:]]
 
 
 def test_it_goes_on_where_it_stopped_and_is_private(folder, clock):
