@@ -29,6 +29,20 @@ def may_receive(principal: Principal, topic: str) -> bool:
     return any(topics.matches(allowed, topic) for allowed in principal.subscribe_filters)
 
 
+def response_topic(principal: Principal, client_id: str) -> str:
+    """Return a topic of this client's own for answers to its requests, "" where it has none.
+
+    It may subscribe there (MQTT 5 section 4.10.1). A client id that is no topic level names none.
+    """
+    if any(sign in client_id for sign in "+#/$\0"):
+        return ""
+    for allowed in principal.subscribe_filters:
+        if allowed.endswith("#") and "+" not in allowed:
+            topic = f"{allowed[:-1]}response/{client_id}"
+            return topic if may_subscribe(principal, topic) else ""
+    return ""
+
+
 def is_telemetry(principal: Principal, topic: str) -> bool:
     """Tell whether a message on `topic` is a reading, acknowledged only when it is on disk."""
     return any(topics.matches(allowed, topic) for allowed in principal.telemetry_filters)

@@ -158,6 +158,9 @@ class ClientLink:
             assigned_client_id="" if is_named else connect.client_id,
             expiry_s=None if expiry_s == connect.expiry_s else expiry_s,
             keep_alive_s=None if keep_alive_s == connect.keep_alive_s else keep_alive_s,
+            response_information=access.response_topic(principal, connect.client_id)
+            if connect.wants_response_information
+            else "",
         )
         self.send(self._version.encode_welcome(welcome))
         session.resume()

@@ -67,14 +67,15 @@ def decode_connect(body: bytes) -> Connect:
         receive_max=properties.number(Property.RECEIVE_MAXIMUM, RECEIVE_MAX_DEFAULT),
         packet_bytes_max=properties.number(Property.MAXIMUM_PACKET_SIZE, 0),
         topic_alias_max=properties.number(Property.TOPIC_ALIAS_MAXIMUM, 0),
-        wants_problem_information=_wants_problem_information(properties),
+        wants_problem_information=_has_wish(properties, Property.REQUEST_PROBLEM_INFORMATION, 1),
+        wants_response_information=_has_wish(properties, Property.REQUEST_RESPONSE_INFORMATION, 0),
         authentication_method=properties.text(Property.AUTHENTICATION_METHOD),
         is_bridge=is_bridge,
     )
 
 
-def _wants_problem_information(properties: Properties) -> bool:
-    return bool(properties.number(Property.REQUEST_PROBLEM_INFORMATION, 1))
+def _has_wish(properties: Properties, wish: Property, default: int) -> bool:
+    return bool(properties.number(wish, default))
 
 
 def _check_flags(flags: int, level: int) -> None:

@@ -48,6 +48,7 @@ class Connect(msgspec.Struct, frozen=True):
     packet_bytes_max: int = 0
     topic_alias_max: int = 0
     wants_problem_information: bool = True
+    wants_response_information: bool = False
     authentication_method: str = ""
     is_bridge: bool = False
 
@@ -87,3 +88,4 @@ class Welcome(msgspec.Struct, frozen=True):
     assigned_client_id: str = ""
     expiry_s: int | None = None
     keep_alive_s: int | None = None
+    response_information: str = ""

@@ -136,6 +136,7 @@ class Mqtt5:
             (Property.ASSIGNED_CLIENT_ID, welcome.assigned_client_id or None),
             (Property.TOPIC_ALIAS_MAXIMUM, welcome.topic_alias_max),
             (Property.SERVER_KEEP_ALIVE, welcome.keep_alive_s),
+            (Property.RESPONSE_INFORMATION, welcome.response_information or None),
         ]
         encoded = b"".join(
             encode_property(identifier, value)

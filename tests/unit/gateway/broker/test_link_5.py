@@ -73,6 +73,22 @@ def test_what_was_asked_for_and_granted_is_not_told():
     assert b"\x13\0\x3c" not in packet
 
 
+@pytest.mark.parametrize(
+    ("principal", "client_id", "topic"),
+    [(READER, "c", "response/c"), (METER, "c", "down/response/c"), (READER, "a/#", "")],
+)
+def test_response_information_is_a_topic_that_the_client_may_subscribe_to(
+    principal, client_id, topic
+):
+    script = Script()
+    script.link.receive(mqtt5.connect(client_id, mqtt5.byte(0x19, 1)))
+    script.link.admit(principal)
+    packet = script.take()[0]
+
+    assert (mqtt5.text(0x1A, topic) in packet) == bool(topic)
+    assert (b"\x1a" in packet) == bool(topic)
+
+
 def test_a_client_without_name_is_given_one_that_it_can_use_again():
     core, _ = core_and_clock()
     script = Script(core)
