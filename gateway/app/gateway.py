@@ -40,7 +40,7 @@ from gateway.model.principal import Principal
 from gateway.pipeline.batch import BatchPolicy
 from gateway.readings.store import ReadingsStore
 from gateway.sd_notify import Notifier, run_watchdog
-from gateway.settings import Home, Settings, load_settings
+from gateway.settings import Home, Settings, load_settings, parse_listen
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.metering_client import MeteringClient
@@ -244,7 +244,7 @@ class _Gateway:
 
     async def _announce(self) -> None:
         """Announce by mDNS; without a usable network the gateway works unannounced and tries again."""
-        discovery = self._settings.discovery
+        discovery, ledger = self._settings.discovery, self._settings.ledger
         if not discovery.enabled:
             return
         announcement = Announcement(
@@ -254,6 +254,7 @@ class _Gateway:
             role="agent",
             version=importlib.metadata.version("smartshare-gateway"),
             mqtt_port=self._broker.port,
+            peer_port=parse_listen(ledger.listen)[1] if ledger.listen else 0,
         )
         is_told = False
         while True:

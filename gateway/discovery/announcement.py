@@ -18,13 +18,13 @@ HEIGHT_MAX = 2**63 - 1
 
 _FINGERPRINT_DIGITS = 16
 _PORT_MAX = 65_535
-_KEYS = ("txtvers", "id", "net", "role", "ver", "mqtt", "api", "height")
+_KEYS = ("txtvers", "id", "net", "role", "ver", "mqtt", "api", "peer", "height")
 _NOT_IN_A_NAME = re.compile(r"[.\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A gateway's own announcement. `mqtt_port` is also the service's port; `api` 0 means none."""
+    """A gateway's own announcement. `mqtt_port` is also the service's port; a port 0 means none."""
 
     name: str
     node_id: bytes
@@ -33,6 +33,7 @@ class Announcement:
     version: str
     mqtt_port: int
     api_port: int = 0
+    peer_port: int = 0
     height: int = 0
 
 
@@ -49,6 +50,7 @@ class Found:
     version: str
     mqtt_port: int
     api_port: int
+    peer_port: int
     height: int
 
 
@@ -78,6 +80,7 @@ def format_txt(announcement: Announcement) -> dict[str, str]:
         "ver": announcement.version,
         "mqtt": str(announcement.mqtt_port),
         "api": str(announcement.api_port),
+        "peer": str(announcement.peer_port),
         "height": str(announcement.height),
     }
 
@@ -99,6 +102,7 @@ def parse_found(
         version=values["ver"],
         mqtt_port=_number(values["mqtt"], _PORT_MAX),
         api_port=_number(values["api"], _PORT_MAX),
+        peer_port=_number(values["peer"], _PORT_MAX),
         height=_number(values["height"], HEIGHT_MAX),
     )
 

@@ -12,6 +12,7 @@ from gateway.errors import AgentError
 from gateway.ledger_host.grant_files import load_own_grants
 from gateway.ledger_host.measurement import measure_software
 from gateway.ledger_host.peers.certificate import peer_settings
+from gateway.ledger_host.peers.hints import follow_hints
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.network import MqttPeerNetwork
 from gateway.ledger_host.peers.seams import NodeSide
@@ -52,6 +53,7 @@ class PeerDesk:
         self._clock = clock
         self._keys = keys
         self._genesis = genesis
+        self._discovery = settings.discovery
         self._heights: OrderedDict[bytes, int] = OrderedDict()
         self._own_votes: asyncio.Queue[Vote] = asyncio.Queue(maxsize=64)
         is_agent = any(one.node == keys.node for one in genesis.agents)
@@ -84,6 +86,9 @@ class PeerDesk:
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_own_votes())
+            chain_id = genesis_chain_id(self._genesis)
+            learn = self.network.learn
+            group.create_task(follow_hints(self._discovery, chain_id, node.agents, learn))
             await self.network.run(side, self._on_listening)
 
     def tip(self, node: LedgerNode) -> TipReport:

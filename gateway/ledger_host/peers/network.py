@@ -120,6 +120,10 @@ class MqttPeerNetwork:
         """Pass on a transaction that this node took from its own clients."""
         self._relay.add(raw)
 
+    def learn(self, address: PeerAddress) -> None:
+        """Take a hint where a node may be reached; who answers there must prove its id."""
+        self._book.learn(address, self._now_ms())
+
     async def run(self, node: NodeSide, on_listening: Callable[[], None]) -> None:
         """Listen and stay connected until cancelled. Raises `BrokerError` where it cannot listen."""
         self._node = node
@@ -174,7 +178,7 @@ class MqttPeerNetwork:
                     self._relay.add(transaction)
         elif isinstance(message, Addresses):
             for address in message.peers:
-                self._book.learn(address, self._now_ms())
+                self.learn(address)
         else:
             self._node.receive(peer, message)
 

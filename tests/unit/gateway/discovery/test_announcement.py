@@ -24,6 +24,7 @@ OURS = Announcement(
     version="0.1.0",
     mqtt_port=1883,
     api_port=8080,
+    peer_port=8884,
     height=42,
 )
 
@@ -46,6 +47,7 @@ def test_what_is_announced_is_what_is_found():
         "version": "0.1.0",
         "mqtt_port": 1883,
         "api_port": 8080,
+        "peer_port": 8884,
         "height": 42,
     }
 
@@ -104,10 +106,12 @@ def test_control_characters_and_length_are_cut():
     "raw", [b"-1", b"65536", b"9" * 200, b"1.5", b"0x10", "٣".encode(), b"", b" 7", None]
 )
 def test_a_number_that_is_none_is_zero(raw):
-    found = parse_found("x", (), 1, as_heard(format_txt(OURS)) | {b"mqtt": raw, b"api": raw})
+    found = parse_found(
+        "x", (), 1, as_heard(format_txt(OURS)) | {b"mqtt": raw, b"api": raw, b"peer": raw}
+    )
 
     assert found
-    assert found.mqtt_port == found.api_port == 0
+    assert found.mqtt_port == found.api_port == found.peer_port == 0
 
 
 def test_heights_have_a_limit():
@@ -130,7 +134,18 @@ def test_a_fingerprint_that_is_none_is_empty(raw):
 
 def test_random_records_never_raise_and_are_printable():
     chance = random.Random(3)
-    keys = [b"txtvers", b"id", b"net", b"role", b"ver", b"mqtt", b"api", b"height", b"other"]
+    keys = [
+        b"txtvers",
+        b"id",
+        b"net",
+        b"role",
+        b"ver",
+        b"mqtt",
+        b"api",
+        b"peer",
+        b"height",
+        b"other",
+    ]
     for _ in range(2_000):
         txt = {key: chance.randbytes(chance.randrange(256)) for key in keys} | {b"txtvers": b"1"}
         found = parse_found(chance.randbytes(20).decode("latin-1"), (), 1, txt)
