@@ -19,6 +19,7 @@ from gateway.metering.pages import build_signed_record, decode_record, hash_page
 from gateway.model import topics
 from gateway.settings import Home
 from gateway.smart_agent.metering_client import MeteringClient
+from gateway.smart_agent.private_files import give_to_owner_of, make_private_folder
 from ledger.codec.canonical import encode
 from ledger.types.metering import RECORD_BYTES_MAX, MeteringRecord
 
@@ -61,8 +62,9 @@ class MeteringFile:
     @contextmanager
     def _writing(self) -> Iterator[BinaryIO]:
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self._folder)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            give_to_owner_of(self._folder, descriptor)
             with os.fdopen(descriptor, "r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 yield file

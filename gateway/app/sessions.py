@@ -30,6 +30,7 @@ PROOFS_BYTES_MAX = CONTRACT_ARGS_BYTES_MAX * 3 // 4  # room for the session's na
 PROOFS_MAX = 48  # bounds the gas of one call
 SEQUENCE_MAX = 2**63 - 1  # what a database and a contract can count to
 SETTLED = "settled"
+LOOK_AGAIN_NS = 60_000_000_000  # at an open session, beyond that
 ASK_AGAIN_NS = 5_000_000_000  # a session that is paused may be resumed by its parties
 
 _Record = tuple[Reading, bytes]  # and its canonical `ReadingProof`
@@ -112,10 +113,17 @@ class SessionRecorder:
                 pass
 
     async def _find_feed(self, key: tuple[str, SessionBinding]) -> _Feed | None:
-        is_asking_due = self._ask_again_ns.get(key, 0) <= self._clock.monotonic_ns()
-        if self._feeds.get(key) is None and is_asking_due:
-            self._ask_again_ns[key] = self._clock.monotonic_ns() + ASK_AGAIN_NS
-            self._feeds[key] = await self._ask_feed(*key)
+        """Return where a session stands, asking its contract when nothing is known, or not lately.
+
+        An open session is asked now and then too: it may have been settled while its device was silent.
+        """
+        now_ns = self._clock.monotonic_ns()
+        feed = self._feeds.get(key)
+        due_ns = self._ask_again_ns.get(key, 0)
+        if now_ns >= due_ns + (0 if feed is None else LOOK_AGAIN_NS):
+            self._ask_again_ns[key] = now_ns + ASK_AGAIN_NS
+            if feed is None or not self._author.is_recording(key[1].contract):
+                self._feeds[key] = await self._ask_feed(*key)
         return self._feeds.get(key)
 
     async def _ask_feed(self, device: str, binding: SessionBinding) -> _Feed | None:

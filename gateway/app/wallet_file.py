@@ -3,13 +3,13 @@
 import fcntl
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
 from gateway.app.wallet_queue import Queue
 from gateway.errors import SettingsError
 from gateway.settings import Home, write_private
+from gateway.smart_agent.private_files import make_private_folder
 
 _BYTES_MAX = (
     32 * 1024 * 1024
@@ -38,7 +38,7 @@ class WalletFile:
 
     def edit(self, change: Callable[[Queue], Queue]) -> Queue:
         """Apply a change to what is on disk now, durably, and return the result."""
-        self._make_folder()
+        make_private_folder(self._folder)
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -51,17 +51,3 @@ class WalletFile:
         finally:
             os.close(descriptor)
         return after
-
-    def _make_folder(self) -> None:
-        try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            _give_to_owner_of(self._folder.parent, self._folder)
-        except OSError as error:
-            raise SettingsError(f"{self._folder}: cannot be made: {error.strerror}") from None
-
-
-def _give_to_owner_of(parent: Path, folder: Path) -> None:
-    """As root, let the folder belong to the home's owner, so that the services can use it."""
-    if os.geteuid() == 0:
-        owner = parent.stat()
-        os.chown(folder, owner.st_uid, owner.st_gid)

@@ -6,7 +6,7 @@ from pathlib import Path
 from gateway.app.issuer import GrantTerms, create_issuer_key, issue_grant
 from gateway.app.operator import Operator
 from gateway.app.own_grants import install_grants
-from gateway.cli.issuer_key import open_key, send_signed
+from gateway.cli.issuer_key import open_key, send_by_node, send_signed
 from gateway.cli.output import emit, home_of
 from gateway.cli.passphrase import passphrase_of
 from gateway.clock import SystemClock
@@ -124,9 +124,10 @@ def revoke(options: argparse.Namespace) -> int:
 
 
 def appeal(options: argparse.Namespace) -> int:
-    """Appeal against a revocation with the key that the grant was given to."""
+    """Appeal against a revocation with the key that the grant was given to: by default the node's."""
     body = AppealRevocation(_grant_id(options.grant), _note(options.statement))
-    return send_signed(options, body, "the appeal is on record")
+    send = send_by_node if options.key is None else send_signed
+    return send(options, body, "the appeal is on record")
 
 
 def decide(options: argparse.Namespace) -> int:

@@ -35,9 +35,9 @@ def _add_identity(identity: Commands) -> None:
     retire.add_argument("--for-ever", action="store_true", help="a retired node never comes back")
 
 
-def _issuer(parser: Parser) -> Parser:
+def _issuer(parser: Parser, *, is_required: bool = True) -> Parser:
     parser.add_argument(
-        "--key", type=Path, required=True, metavar="FILE", help="the issuer's sealed key"
+        "--key", type=Path, required=is_required, metavar="FILE", help="a sealed key"
     )
     parser.add_argument(
         "--passphrase-file", type=Path, metavar="FILE", help="instead of asking for the passphrase"
@@ -81,7 +81,7 @@ def _add_revoking(grant: Commands) -> None:
     appeal = command(
         grant, "appeal", "gateway.cli.grants:appeal", "object to a revocation, on the chain"
     )
-    json(home(_issuer(appeal))).add_argument("grant", metavar="FILE_OR_ID")
+    json(home(_issuer(appeal, is_required=False))).add_argument("grant", metavar="FILE_OR_ID")
     appeal.add_argument("statement")
     decide = command(grant, "decide", "gateway.cli.grants:decide", "close an appeal, on the chain")
     json(home(_issuer(decide))).add_argument("grant", metavar="FILE_OR_ID")

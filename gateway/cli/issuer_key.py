@@ -1,12 +1,17 @@
-"""What commands of an issuer share: its key behind a passphrase, and its transactions."""
+"""What commands of an issuer share: its key behind a passphrase, and its transactions; or the node's own."""
 
 import argparse
 
 from gateway.app.issuer import IssuerKey, open_issuer_key
-from gateway.app.operator import Operator, check_applied, send_body
+from gateway.app.operator import EXPIRY_HEIGHTS, Operator, check_applied, send_body
+from gateway.app.transactions import build_payload_paid_by
 from gateway.cli.output import emit, home_of
 from gateway.cli.passphrase import passphrase_of
-from ledger.types.transaction import Body
+from gateway.model.ledger_api import AccountReply, StatusReply
+from gateway.smart_agent.client import AgentClient
+from gateway.smart_agent.keys import Purpose
+from ledger.codec.canonical import encode
+from ledger.types.transaction import Body, SignedTransaction
 
 
 def open_key(options: argparse.Namespace) -> IssuerKey:
@@ -20,7 +25,34 @@ def send_signed(options: argparse.Namespace, body: Body, done: str) -> int:
     key = open_key(options)
     with Operator(home) as operator:
         transaction_id, _ = send_body(operator, key.address, body, key.sign_transaction)
-        reply = operator.wait_final(transaction_id)
+        return _finish(options, operator, transaction_id, done)
+
+
+def send_by_node(options: argparse.Namespace, body: Body, done: str) -> int:
+    """Send a transaction of the node's own key, for which its wallet pays; wait until it is final."""
+    home = home_of(options)
+    agent = AgentClient(home.agent_socket)
+    keys = agent.describe()
+    with Operator(home) as operator:
+        account = operator.ask("account", {"address": keys.node.hex()}, AccountReply)
+        status = operator.ask("status", {}, StatusReply)
+        payload = build_payload_paid_by(
+            keys.wallet,
+            bytes.fromhex(status.chain_id),
+            keys.node,
+            account.pending_nonce,
+            status.height + EXPIRY_HEIGHTS,
+            body,
+        )
+        signatures = [
+            agent.sign_transaction(purpose, payload) for purpose in (Purpose.NODE, Purpose.WALLET)
+        ]
+        transaction_id = operator.submit(encode(SignedTransaction(payload, *signatures)))
+        return _finish(options, operator, transaction_id, done)
+
+
+def _finish(options: argparse.Namespace, operator: Operator, transaction_id: str, done: str) -> int:
+    reply = operator.wait_final(transaction_id)
     check_applied(transaction_id, reply)
     emit(
         options,

@@ -13,6 +13,7 @@ import msgspec
 from gateway.errors import SettingsError
 from gateway.ledger_host.wallet_effects import HistoryEntry
 from gateway.settings import Home
+from gateway.smart_agent.private_files import make_private_folder
 
 FILE_BYTES_MAX = 8 * 1024 * 1024  # some forty thousand payments
 
@@ -56,7 +57,7 @@ class HistoryFile:
         """Write a line, durably; raises `SettingsError`."""
         data = msgspec.json.encode(line) + b"\n"
         try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            make_private_folder(self._folder)
             if self.path.exists() and self.path.stat().st_size + len(data) > FILE_BYTES_MAX:
                 self.path.replace(self.older)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC

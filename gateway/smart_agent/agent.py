@@ -49,6 +49,7 @@ from gateway.smart_agent.metering_messages import (
     SignOcmf,
 )
 from gateway.smart_agent.onion_desk import OnionDesk
+from gateway.smart_agent.rate_limit import RateLimit
 from gateway.smart_agent.signing import Prepared, prepare
 from gateway.smart_agent.spending_desk import SpendingDesk
 from gateway.smart_agent.spending_messages import (
@@ -65,6 +66,11 @@ from ledger.crypto.ed25519 import verify_strict
 _log = logging.getLogger(__name__)
 
 _NOT_BOUND = Refused(RefusedReason.NOT_BOUND, "this SmartAgent is not bound to a chain yet")
+_TOO_MANY_TOKENS = Refused(RefusedReason.RATE_LIMIT, "more session tokens than peers can need")
+# Strangers ask for tokens through the peer listener, and each is an entry in the audit log: two a second are
+# fifteen megabytes of it a day. All peers of a node may come at once.
+TOKEN_INTERVAL_NS = 500_000_000
+TOKEN_BURST = 256
 
 
 class Agent:
@@ -94,6 +100,7 @@ class Agent:
         self._lease = lease
         self._spending = spending
         self._metering = metering
+        self._token_rate = RateLimit(interval_ns=TOKEN_INTERVAL_NS, burst=TOKEN_BURST)
         self._desk = VoteDesk(guard, alarm, binding.slot_ms, clock)
         self._description = describe_keys(keys, binding.chain_id)
         self._audit.append(EntryKind.STARTED, "", self._description.consensus)
@@ -200,8 +207,11 @@ class Agent:
     def _prepare(self, request: TypedRequest) -> Prepared | Refused:
         """Return what to sign now: allowed by its form and policy, and by who holds the identity."""
         prepared = prepare(request, self._description)
-        if isinstance(prepared, Refused) or prepared.kind is EntryKind.SESSION_TOKEN:
+        if isinstance(prepared, Refused):
             return prepared
+        if prepared.kind is EntryKind.SESSION_TOKEN:
+            is_in_time = self._token_rate.admit(self._clock.monotonic_ns())
+            return prepared if is_in_time else _TOO_MANY_TOKENS
         refused = self._lease.admit(prepared.purpose, prepared.transaction)
         if refused is None and prepared.payment is not None:
             refused = self._spending.admit(prepared.payment)

@@ -73,6 +73,10 @@ def test_grants_are_installed_revoked_appealed_and_reinstated(tmp_path):
         status = node.ask("grant", "status", str(manufacturer))
         assert (status["state"], status["statement"]) == ("reinstated", "found again")
 
+        node.ask("grant", "revoke", str(unit), *maker.options, "--cause", "defect")
+        node.ask("grant", "appeal", str(unit), "recalibrated")  # by the node's own key
+        assert node.ask("grant", "status", str(unit))["state"] == "appealed"
+
         measurement = Command("software", "measure", "--json").data["measurement"]
         assert node.ask("identity", "show")["software_listed"] == "no"
         node.ask("software", "list", measurement, "--label", "0.1.0", *foundation.options)

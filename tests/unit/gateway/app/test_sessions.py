@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.app import sessions
+from gateway.app import sessions, sessions as sessions_module
 from gateway.app.anchoring import PENDING_MAX
 from gateway.app.sessions import PROOFS_MAX
 from ledger.types.outcome import OutcomeStatus
@@ -243,3 +243,19 @@ async def test_a_witness_hears_what_was_recorded_and_that_the_session_ended(tmp_
         await lab.restart()
         await lab.until(lambda: listener.ended_)
         assert listener.ended_[0] == 3
+
+
+async def test_a_session_that_is_settled_while_its_device_is_silent_ends_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(sessions_module, "ASK_AGAIN_NS", 1_000_000)
+    monkeypatch.setattr(sessions_module, "LOOK_AGAIN_NS", 1_000_000)
+    async with GatewayLab(tmp_path) as lab:
+        lab.register("meter")
+        lab.witness = listener = Listener()
+        contract = await lab.deploy()
+        lab.bind("meter", contract)
+        lab.start()
+        await lab.measure("meter", 2)
+        await lab.until_recorded(contract, 2)
+        await lab.set_state(contract, "settled")
+        await lab.until(lambda: listener.ended_)
+        assert listener.ended_[0] == 2

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.smart_agent.agent import TOKEN_BURST
 from gateway.smart_agent.identity_messages import (
     AskInstance,
     AskProofs,
@@ -119,6 +120,13 @@ def test_any_other_session_token_is_not(bound, changes, reason):
     refused = bound.handle(SignSession(token(bound, **changes)))
     assert isinstance(refused, Refused)
     assert refused.reason is reason
+
+
+def test_strangers_cannot_fill_the_audit_log_with_session_tokens(bound):
+    request = SignSession(token(bound))
+    answers = [bound.handle(request) for _ in range(TOKEN_BURST + 20)]
+    assert all(isinstance(answer, Signed) for answer in answers[:TOKEN_BURST])
+    assert reason_of(answers[-1]) is RefusedReason.RATE_LIMIT
 
 
 def test_renewals_are_for_this_instance_and_grow_even_over_a_restart(bound, agent_folder):
