@@ -144,12 +144,14 @@ class DiscoverySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LedgerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[ledger]`: where other nodes reach ours, and the nodes that ours dials.
 
-    Without `listen` connections are outbound only, which is enough behind NAT.
+    Without `listen` connections are outbound only, which is enough behind NAT. `archive_url_file` holds
+    the URL of a PostgreSQL database into which the chain is followed.
     """
 
     listen: str = ""
     peers: tuple[str, ...] = ()
     tls: bool = True
+    archive_url_file: str = ""
 
 
 class SimulationSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ world failing is a `LedgerError`; a bug of ours is an `assert`.
     ├── GenesisError          a genesis file that cannot start a chain
     ├── StorageError          the chain database cannot be read or written
     │   └── CorruptStorageError   it can be read and contradicts itself
+    ├── ArchiveError          the PostgreSQL archive is away or is another chain's
     ├── SignerError           the SmartAgent did not answer or refused
     │   └── VoteRefusedError      its sign guard refuses this vote, and always will
     └── ExecutorError         a contract worker failed in a way that decides nothing
@@ -35,6 +36,10 @@ class StorageError(LedgerError):
 
 class CorruptStorageError(StorageError):
     """The chain database was read and contradicts itself."""
+
+
+class ArchiveError(LedgerError):
+    """The PostgreSQL archive cannot be reached, read or written, or is another chain's."""
 
 
 class SignerError(LedgerError):

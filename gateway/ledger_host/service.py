@@ -7,6 +7,7 @@ import msgspec
 
 from edge_contracts.executor import WorkerExecutor
 from gateway.clock import SystemClock
+from gateway.ledger_host.archiving import Archiver, find_archive_url
 from gateway.ledger_host.genesis import load_genesis
 from gateway.ledger_host.handlers import LedgerHandlers
 from gateway.ledger_host.peers.desk import PeerDesk
@@ -71,6 +72,9 @@ class _Service:
         self._node = node
         self._history = history
         self._desk = desk
+        url = find_archive_url(settings)
+        chain_id = node.status().chain_id
+        self._archivers = () if url is None else (Archiver(home.chain, chain_id, url),)
         self._reports = TipReports(agent, lambda: desk.tip(node))
         self._topic = topics.ledger_block(settings.name)
         self._handlers = LedgerHandlers(node, asyncio.get_running_loop())
@@ -90,6 +94,7 @@ class _Service:
                         run_watchdog(notifier, lambda: self._server.is_alive),
                         self._reports.run(),
                         self._history.run(),
+                        *(archiver.run() for archiver in self._archivers),
                     )
                 ]
                 height = self._node.status().height

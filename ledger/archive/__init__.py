@@ -1,0 +1,1 @@
+"""The chain followed into PostgreSQL, for explorers and analytics: nothing of the ledger depends on it."""
