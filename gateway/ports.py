@@ -50,6 +50,51 @@ class TelemetrySink(Protocol):
         ...
 
 
+class MessageBroker(Protocol):
+    """The gateway's way to everybody else; for the event loop's thread."""
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish as the gateway itself, at QoS 1."""
+        ...
+
+    def add_listener(self, topic_filter: str, callback: Callable[[str, bytes], None]) -> None:
+        """Call `callback(topic, payload)` for each message that matches."""
+        ...
+
+
+class GatewayBroker(MessageBroker, Protocol):
+    """What the gateway process asks of its broker, its own or an external one."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+
+    @property
+    def port(self) -> int:
+        """The port that is announced."""
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected here."""
+
+    @property
+    def rejected(self) -> int:
+        """How many messages of devices were not stored."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, a line each."""
+
+    async def start(self) -> None:
+        """Begin to serve."""
+
+    async def run(self) -> None:
+        """Work until cancelled; raises a `GatewayError` when it can serve no more."""
+
+    async def stop(self) -> None:
+        """End, also where `start` failed."""
+
+
 class MeasuredSink(Protocol):
     """Takes from connectors what they decoded, many messages a commit: the readings store."""
 

@@ -115,7 +115,8 @@ class Home:
 class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[broker]`: listeners beside the plain one are off unless an address is given.
 
-    `certificate_names` are names and addresses of this gateway that it does not know by itself.
+    `certificate_names` are names and addresses of this gateway that it does not know by itself. With
+    `url` there is no broker of our own; files are found from the home folder.
     """
 
     listen: str = "127.0.0.1:1883"
@@ -125,6 +126,9 @@ class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origins: tuple[str, ...] = ()
     certificate_names: tuple[str, ...] = ()
     client_certificates: Literal["off", "required"] = "off"
+    url: str | None = None
+    login_file: str | None = None
+    authority_file: str | None = None
 
 
 class AnchoringSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from gateway.broker.broker import EmbeddedBroker
 from gateway.model import topics
+from gateway.ports import MessageBroker
 
 Answer = Callable[[], msgspec.Struct]
 
@@ -17,7 +17,7 @@ class _Request(msgspec.Struct):
 class BridgeRequests:
     """Answers each request with the struct of its verb, or with an `error` text."""
 
-    def __init__(self, broker: EmbeddedBroker, gateway: str, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, broker: MessageBroker, gateway: str, answers: Mapping[str, Answer]) -> None:
         self._broker = broker
         self._gateway = gateway
         self._answers = answers

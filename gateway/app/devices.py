@@ -77,6 +77,14 @@ class DeviceSet:
         """Return the principal of a device that publishes by MQTT, or None."""
         return self._principals.get(username)
 
+    def telemetry(self) -> dict[str, str]:
+        """Return the filters of topics with readings, each with its device."""
+        return {
+            topic_filter: name
+            for name, principal in self._principals.items()
+            for topic_filter in principal.telemetry_filters
+        }
+
     def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
         """Take one message from the broker."""
         self._mqtt.accept(source, device, topic, payload)

@@ -13,31 +13,27 @@ import msgspec
 from gateway.app.anchoring import AnchoringService
 from gateway.app.audit_anchor import AuditAnchor
 from gateway.app.bridge import BridgeRequests
-from gateway.app.credentials import CredentialFile, service_principal
 from gateway.app.devices import DeviceSet
+from gateway.app.external_broker import ExternalBroker
 from gateway.app.identity_keeper import IdentityKeeper
 from gateway.app.ledger_link import LedgerLink
-from gateway.app.listeners import build_endpoints, needs_certificates, open_certificates
 from gateway.app.metering import MeteringBook
 from gateway.app.metering_witness import SessionWitness
+from gateway.app.own_broker import OwnBroker
 from gateway.app.publishing import ReadingPublisher
 from gateway.app.sessions import SessionRecorder
 from gateway.app.transactions import TransactionAuthor
 from gateway.app.wallet_courier import WalletCourier
 from gateway.app.wallet_file import WalletFile
-from gateway.broker.broker import EmbeddedBroker
-from gateway.broker.durable.journal import SqliteJournal
-from gateway.broker.passwords import CredentialAuthenticator
-from gateway.broker.settings import BrokerSettings
 from gateway.clock import Clock, ScaledClock, SystemClock
 from gateway.discovery.announcement import Announcement
 from gateway.discovery.mdns import announce
-from gateway.errors import AgentError, GatewayError, MessagingError, SettingsError
+from gateway.errors import AgentError, GatewayError, MessagingError
 from gateway.health import Health
 from gateway.model import topics
 from gateway.model.ledger_api import StatusReply
-from gateway.model.principal import Principal
 from gateway.pipeline.batch import BatchPolicy
+from gateway.ports import GatewayBroker
 from gateway.readings.store import ReadingsStore
 from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import Home, Settings, load_settings, parse_listen
@@ -50,7 +46,6 @@ logger = logging.getLogger(__name__)
 
 HEALTH_INTERVAL_S = 1.0
 ANNOUNCE_INTERVAL_S = 60.0  # everybody on the network hears an update
-ACCESS_INTERVAL_S = 1.0  # how long a withdrawn right may live on
 PRUNE_INTERVAL_S = 600.0
 STALLED_S = 30.0  # an event loop that did not come round for so long is not healthy
 
@@ -99,25 +94,10 @@ class _Gateway:
         self._chain_id = keys.chain_id
         self._publisher = ReadingPublisher(store, settings.name)
         self._devices = DeviceSet(home, settings.name, store, self._publisher, clock)
-        self._credentials = CredentialFile(home)
-        self._access_problem = ""
-        self._authenticator = CredentialAuthenticator(
-            self._credentials, self._principal, SystemClock()
-        )
-        self._certificates = (
-            open_certificates(home, settings.name, settings.broker, SystemClock())
-            if needs_certificates(settings.broker)
-            else None
-        )
-        context = self._certificates.context if self._certificates is not None else None
-        self._journal = SqliteJournal(home.broker_sessions)
-        plain, *others = build_endpoints(settings.broker, context)
-        self._broker = EmbeddedBroker(
-            BrokerSettings(settings.name, plain.host, plain.port, tuple(others)),
-            self._authenticator,
-            self._devices,
-            SystemClock(),
-            journal=self._journal,
+        self._broker: GatewayBroker = (
+            OwnBroker(home, settings, self._devices)
+            if settings.broker.url is None
+            else ExternalBroker(home, settings, self._devices, store)
         )
         self._ledger = LedgerLink(self._broker, settings.name)
         author = TransactionAuthor(store, agent, self._ledger, keys.chain_id, keys.metering)
@@ -139,9 +119,6 @@ class _Gateway:
         self._beat_s = 0.0
         self._readings_per_second = 0
 
-    def _principal(self, username: str) -> Principal | None:
-        return service_principal(self._settings.name, username) or self._devices.principal(username)
-
     async def run(self, notifier: Notifier, stop: asyncio.Event) -> None:
         """Start everything, serve until `stop` is set, stop everything."""
         self._devices.load()
@@ -152,30 +129,25 @@ class _Gateway:
                     group.create_task(work)
                     for work in (
                         self._store.watch(),
-                        self._journal.watch(),
+                        self._broker.run(),
                         self._devices.run(self._recorder),
                         self._publisher.run(self._broker),
                         self._anchoring.run(),
                         self._courier.run(),
                         self._tell_health(),
                         self._prune(),
-                        self._enforce_access(),
                         self._announce(),
                         run_watchdog(notifier, self._is_alive),
                     )
                 ]
-                if self._certificates is not None:
-                    tasks.append(group.create_task(self._certificates.keep_fresh(SystemClock())))
-                notifier.ready(f"MQTT on {self._settings.broker.listen}")
-                logger.info("gateway %s serves MQTT on %s", self._settings.name, self._broker.port)
+                notifier.ready(f"MQTT on {self._broker.place}")
+                logger.info("gateway %s: MQTT on %s", self._settings.name, self._broker.place)
                 await stop.wait()
                 notifier.stopping()
                 for task in tasks:
                     task.cancel()
         finally:
             await self._broker.stop()
-            self._journal.close()
-            self._authenticator.close()
 
     def _is_alive(self) -> bool:
         return asyncio.get_running_loop().time() - self._beat_s < STALLED_S
@@ -192,25 +164,22 @@ class _Gateway:
             await asyncio.sleep(HEALTH_INTERVAL_S)
 
     def _health(self) -> Health:
-        counters = self._broker.counters
         return Health(
             name=self._settings.name,
             version=importlib.metadata.version("smartshare-gateway"),
             node=self._keys.node.hex(),
             readings=self._publisher.stored,
             readings_per_second=self._readings_per_second,
-            rejected=self._publisher.rejected + counters.rejected,
+            rejected=self._publisher.rejected + self._broker.rejected,
             anchored=self._anchoring.anchored,
             pending_transactions=self._store.pending_count(),
-            connections=counters.connections,
+            connections=self._broker.connections,
             devices=self._publisher.availability,
             problems=tuple(
                 filter(
                     None,
                     (
                         self._devices.problem,
-                        self._access_problem,
-                        self._journal.problem,
                         *self._broker.problems,
                         self._anchoring.problem,
                         self._courier.problem,
@@ -218,23 +187,6 @@ class _Gateway:
                 )
             ),
         )
-
-    async def _enforce_access(self) -> None:
-        """End the connections of those whose password or rights are no longer what they were."""
-        known: dict[str, str] = {}
-        while True:
-            self._broker.recheck(lambda peer: self._principal(peer.name) == peer)
-            try:
-                hashes = self._credentials.hashes()
-            except SettingsError as error:
-                self._access_problem = str(error)
-            else:
-                self._access_problem = ""
-                changed = [name for name, one in known.items() if hashes.get(name) != one]
-                if changed:
-                    self._broker.disconnect(changed)
-                known = hashes
-            await asyncio.sleep(ACCESS_INTERVAL_S)
 
     async def _prune(self) -> None:
         """Keep the store within its limits; without a trusted clock, within its bytes alone."""

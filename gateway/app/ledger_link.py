@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
-from gateway.broker.broker import EmbeddedBroker
 from gateway.errors import MessagingError
 from gateway.model import topics
+from gateway.ports import MessageBroker
 
 REPLY_TIMEOUT_S = 3.0  # an answer takes milliseconds; a ledger that is away is asked again soon
 T = TypeVar("T")
@@ -20,7 +20,7 @@ class LedgerLink:
     """Sends requests to the ledger and waits for their answers."""
 
     def __init__(
-        self, broker: EmbeddedBroker, gateway: str, *, reply_timeout_s: float = REPLY_TIMEOUT_S
+        self, broker: MessageBroker, gateway: str, *, reply_timeout_s: float = REPLY_TIMEOUT_S
     ) -> None:
         self._reply_timeout_s = reply_timeout_s
         self._broker = broker

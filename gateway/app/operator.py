@@ -39,9 +39,7 @@ class Operator:
         client_id = client_id or f"command-{secrets.token_hex(6)}"
         login = service_login(home, load_settings(home), OPERATOR, client_id)
         self.gateway = login.gateway
-        self._client = RpcClient(
-            login.host, login.port, login.username, login.password, login.gateway, client_id
-        )
+        self._client = RpcClient(login)
 
     def __enter__(self) -> Self:
         self._client.__enter__()

@@ -34,6 +34,9 @@ listen = "{listen}"   # plain MQTT: "0.0.0.0:1883" to serve devices on a trusted
 # origins = []                   # web sites whose pages may connect, beside this machine's own
 # certificate_names = []         # names of this gateway that it does not know by itself
 # client_certificates = "off"    # "required": see `smartshare device certificate`
+# url = "mqtts://cluster:8883"   # use an external broker instead; see docs/BROKER.md
+# login_file = "secrets/cluster.login"       # user name and password, one a line, mode 0600
+# authority_file = "secrets/cluster-ca.pem"  # whom to trust; without it the system's
 
 [anchoring]                # a batch of readings is anchored at whichever comes first
 readings_max = 1000

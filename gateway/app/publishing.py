@@ -6,12 +6,11 @@ A device's newest reading is published a few times a second at most, however fas
 import asyncio
 from collections.abc import Set as AbstractSet
 
-from gateway.broker.broker import EmbeddedBroker
 from gateway.errors import Rejected
 from gateway.model import topics
 from gateway.model.observation import Observation, StoredReading
 from gateway.pipeline.normalise import format_state
-from gateway.ports import StoreDone
+from gateway.ports import MessageBroker, StoreDone
 from gateway.readings.store import ReadingsStore
 from ledger.types.reading import Reading
 
@@ -68,7 +67,7 @@ class ReadingPublisher:
         """Device name to `online` or `offline`, for those heard of since the start."""
         return {name: _word(is_on) for name, is_on in self._available.items()}
 
-    async def run(self, broker: EmbeddedBroker) -> None:
+    async def run(self, broker: MessageBroker) -> None:
         """Publish until cancelled."""
         while True:
             await asyncio.sleep(PUBLISH_INTERVAL_S)

@@ -33,14 +33,18 @@ def add(options: argparse.Namespace) -> int:
     data: dict[str, object] = {"name": options.name, "profile": options.profile}
     lines = [f"device {options.name} is added; a running gateway takes it up by itself"]
     if profile.transport == "mqtt":
-        with editing(home):
-            password = CredentialFile(home).set_new_password(options.name)
         publish = [
             topics.device(settings.name, options.name, "up"),
             *profile.publish_topics(options.name),
         ]
-        data |= {"username": options.name, "password": password, "topics": publish}
-        lines += _login_lines(settings.broker.listen, options.name, password)
+        data["topics"] = publish
+        if settings.broker.url is None:
+            with editing(home):
+                password = CredentialFile(home).set_new_password(options.name)
+            data |= {"username": options.name, "password": password}
+            lines += _login_lines(settings.broker.listen, options.name, password)
+        else:
+            lines.append(f"  MQTT broker {settings.broker.url}, with a login of that broker")
         lines.append(f"  publish to {' or '.join(publish)}")
     emit(options, data, "\n".join(lines))
     return 0
@@ -92,6 +96,8 @@ def credential(options: argparse.Namespace) -> int:
     """Make a new password for an MQTT device; the old one stops working at once."""
     home = home_of(options)
     settings = load_settings(home)
+    if settings.broker.url is not None:
+        raise SettingsError(f"passwords are made at the external broker {settings.broker.url}")
     if all(entry.config.name != options.name for entry in load_devices(home)):
         raise SettingsError(f"no device {options.name!r}: see `smartshare device list`")
     with editing(home):

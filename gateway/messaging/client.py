@@ -8,6 +8,7 @@ threads, which suits commands and the ledger process.
 
 import logging
 import secrets
+import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -45,6 +46,7 @@ class MqttLogin:
     password: str = field(repr=False)
     gateway: str
     client_id: str
+    tls: ssl.SSLContext | None = None
 
 
 class _Client(Client):
@@ -87,7 +89,10 @@ class MqttConnection:
         self._client = _Client(
             CallbackAPIVersion.VERSION2, login.client_id, protocol=MQTTProtocolVersion.MQTTv311
         )
-        self._client.username_pw_set(login.username, login.password)
+        if login.username:
+            self._client.username_pw_set(login.username, login.password)
+        if login.tls is not None:
+            self._client.tls_set_context(login.tls)
         self._client.connect_timeout = _CONNECT_TIMEOUT_S
         self._client.reconnect_delay_set(1, _RECONNECT_MAX_S)
         self._client.max_queued_messages_set(_QUEUED_MESSAGES_MAX)
@@ -227,18 +232,9 @@ class MqttConnection:
 class RpcClient:
     """Asks the gateway or the ledger. A context manager: connected inside the `with` block."""
 
-    def __init__(  # noqa: PLR0917 - a login has six parts
-        self,
-        host: str,
-        port: int,
-        username: str,
-        password: str,
-        gateway: str,
-        client_id: str,
-    ) -> None:
-        login = MqttLogin(host, port, username, password, gateway, client_id)
+    def __init__(self, login: MqttLogin) -> None:
         self._connection = MqttConnection(login, self._on_message)
-        self._gateway = gateway
+        self._gateway = login.gateway
         self._lock = threading.Lock()
         self._waiting: dict[str, Future[dict[str, Any]]] = {}
 

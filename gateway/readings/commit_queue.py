@@ -156,6 +156,15 @@ class CommitQueue:
             self._start()
         return await future
 
+    def add_job(self, job: Job[None]) -> None:
+        """Run a job inside the commit of what is put next in this turn of the event loop."""
+        group = self._open_group or self._start_group()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(asyncio.Future.exception)  # a failed group answers its sources
+        group.jobs.append((job, lambda _: None, future))
+        if not self._is_running:
+            self._start()
+
     def run_now(self, job: Job[Result]) -> Result:
         """Run a job in a commit of its own before this returns: for rare work, as it may wait."""
         self._land_in_flight()

@@ -16,7 +16,7 @@ from typing import NoReturn, Self
 
 from gateway.clock import Clock
 from gateway.errors import Rejected, RejectReason, StoreError
-from gateway.model.observation import Measured, Observation, StoredReading
+from gateway.model.observation import Measured, Observation
 from gateway.pipeline.batch import Backlog, Batch
 from gateway.ports import StoreDone, TelemetrySource
 from gateway.readings import bookkeeping
@@ -32,6 +32,8 @@ from gateway.readings.retention import Limits, prune_chunk
 from gateway.readings.runs import Run, decode_reading
 from gateway.readings.schema import close_clean, closed_on_error, open_reader, open_writer
 from gateway.readings.sealing import SECRET_BYTES, DeviceSealer, compute_device_id
+from gateway.readings.single_reading import SingleReading
+from gateway.readings.unconfirmed import UnconfirmedLog
 from ledger.types.reading import Reading
 
 __all__ = ["OutboxEntry", "ReadingsStore"]
@@ -135,7 +137,7 @@ class ReadingsStore(ReadingsQueries):
             asyncio.get_running_loop().call_soon(done, stored)
             return
         sequence = stored.reading.sequence
-        self._queue.put(sealer.key, sequence, stored.encoded, _SingleReading(stored, done))
+        self._queue.put(sealer.key, sequence, stored.encoded, SingleReading(stored, done))
 
     def take(self, source: TelemetrySource, device: str, measured: Measured) -> None:
         """Store what was measured; `source` is told after the commit, or refused in its turn."""
@@ -159,6 +161,11 @@ class ReadingsStore(ReadingsQueries):
         else:  # nothing waits any more
             refused = Rejected(RejectReason.STORE_FAILED, str(self._queue.failure))
             asyncio.get_running_loop().call_soon(source.refused, refused)
+
+    @property
+    def unconfirmed(self) -> UnconfirmedLog:
+        """What an external broker may send again."""
+        return UnconfirmedLog(self._queue)
 
     def take_news(self) -> dict[str, Reading]:
         """Return the newest reading of each device that stored one since this was last asked."""
@@ -319,23 +326,6 @@ class ReadingsStore(ReadingsQueries):
         return StoreError(
             f"readings store {self.path}: transaction {transaction_id.hex()[:16]} is not pending"
         )
-
-
-class _SingleReading:
-    """The source of one observation."""
-
-    __slots__ = ("_done", "_stored")
-
-    def __init__(self, stored: StoredReading, done: StoreDone) -> None:
-        self._stored = stored
-        self._done = done
-
-    def settled(self, count: int) -> None:
-        assert count == 1
-        self._done(self._stored)
-
-    def refused(self, refusal: Rejected) -> None:
-        self._done(refusal)
 
 
 def _load_sealers(

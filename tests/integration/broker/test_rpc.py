@@ -24,7 +24,7 @@ def login(broker, user="service", client_id="ledger"):
 
 def client(broker, user="service", password=None):
     password = f"{user}-pw" if password is None else password
-    return RpcClient("127.0.0.1", broker.port, user, password, "gw1", "cli")
+    return RpcClient(MqttLogin("127.0.0.1", broker.port, user, password, "gw1", "cli"))
 
 
 def hear(broker, topic_filter):

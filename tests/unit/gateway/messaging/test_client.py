@@ -43,7 +43,7 @@ def test_no_gateway_is_one_clear_line():
 
     with (
         pytest.raises(MessagingError) as raised,
-        RpcClient("127.0.0.1", port, "cli", "pw", "gw1", "c"),
+        RpcClient(MqttLogin("127.0.0.1", port, "cli", "pw", "gw1", "c")),
     ):
         pass
 
