@@ -33,14 +33,10 @@ def compute_device_id(node_id: bytes, secret: bytes) -> bytes:
     return sha256(DEVICE_ID_PREFIX + node_id + secret)
 
 
-def compute_salts(secret: bytes, block: int) -> list[bytes]:
+def compute_salts(secret: bytes, block: int) -> bytes:
     """Return the salts of the `SALTS_PER_BLOCK` sequences from `block * SALTS_PER_BLOCK` on."""
     seed = SALT_PREFIX + secret + block.to_bytes(8, "big")
-    salts = hashlib.shake_256(seed).digest(SALTS_PER_BLOCK * READING_SALT_BYTES)
-    return [
-        salts[start : start + READING_SALT_BYTES]
-        for start in range(0, len(salts), READING_SALT_BYTES)
-    ]
+    return hashlib.shake_256(seed).digest(SALTS_PER_BLOCK * READING_SALT_BYTES)
 
 
 class DeviceSealer:
@@ -66,8 +62,8 @@ class DeviceSealer:
         self.profile_hash = profile_hash
         self.next_sequence = 1
         self._secret = secret
-        self._salts: list[bytes] = []  # of the sequences from `_salts_first` on
-        self._salts_first = 0
+        self._salts = b""
+        self._salts_first = -SALTS_PER_BLOCK  # the sequence that they start with
 
     def seal(
         self, observation: Observation, gateway_time_ms: int, clock: ClockStatus
@@ -126,11 +122,12 @@ class DeviceSealer:
 
     def _salt(self, sequence: int) -> bytes:
         place = sequence - self._salts_first
-        if not 0 <= place < len(self._salts):
+        if not 0 <= place < SALTS_PER_BLOCK:
             block, place = divmod(sequence, SALTS_PER_BLOCK)
             self._salts = compute_salts(self._secret, block)
             self._salts_first = block * SALTS_PER_BLOCK
-        return self._salts[place]
+        start = place * READING_SALT_BYTES
+        return self._salts[start : start + READING_SALT_BYTES]
 
     def _too_large(self, what: str) -> Rejected:
         return Rejected(RejectReason.TOO_LARGE, f"{self.name}: the message makes {what}")
