@@ -1,8 +1,8 @@
 """JSON messages of devices to exact quantities.
 
 Strict where JSON is loose: UTF-8 only, no NaN or Infinity, no key twice, bounded size and nesting.
-Numbers never pass through a float. What a message means is decided by `decode_any`; one that is
-written like one before takes the short way of `json_template.py` to the same result.
+Numbers never pass through a float. What a message means is decided by `JsonProfile`; one that
+is written like one before takes the short way of `json_template.py` to the same result.
 """
 
 import json
@@ -20,7 +20,7 @@ from ledger.types.reading import Quantity
 
 PAYLOAD_BYTES_MAX = 64 * 1024
 CONTAINERS_MAX = 256  # bounds nesting far below Python's recursion limit
-TEMPLATES_MAX = 2  # of one device: with and without some value
+TEMPLATES_MAX = 8  # of one profile: firmware versions, with and without some value
 LEARN_EVERY = 256  # messages on the long way: learning takes as long as some hundred of them
 _KNOWN_TOPICS_MAX = (
     32  # 16 of the profile, and the device's `up` topic, whatever the gateway's name
@@ -70,47 +70,27 @@ def _malformed(what: str) -> Rejected:
     return Rejected(RejectReason.MALFORMED, f"payload: {what}")
 
 
-class JsonDecoder:
-    """Decodes the messages of one device; made once per device, so that decoding is short."""
+class JsonProfile:
+    """What the messages of one profile mean, whichever device sends them.
 
-    def __init__(self, profile: Profile, device: str) -> None:
+    What is learned of one device's messages serves the others, which are mostly written alike.
+    """
+
+    def __init__(self, profile: Profile) -> None:
         assert profile.mqtt is not None, f"{profile.name} is not an MQTT profile"
-        self._ignored = {_fill(topic, device) for topic in profile.mqtt.ignored_topics}
-        self._known = {_fill(topic, device) for topic in profile.mqtt.topics}
-        self._up_filter = topics.device("+", device, "up")
         self._fields = tuple(
             (one.json, tuple(one.json.split(".")), Rounder.of(one))
             for one in profile.mqtt.quantities
         )
-        self._rounders = tuple(rounder for _, _, rounder in self._fields)
-        self._templates: tuple[JsonTemplate, ...] = ()
+        self.rounders = tuple(rounder for _, _, rounder in self._fields)
+        self.templates: tuple[JsonTemplate, ...] = ()
         self._lessons = 0
         self._misses = 0
         self._time_path = profile.mqtt.time or ""
         self._time_keys = tuple(self._time_path.split("."))
 
-    def decode(self, topic: str, payload: bytes) -> Measured | Rejected | None:
-        """Return what a message says; None for a known topic without readings."""
-        if topic not in self._known:
-            if topic in self._ignored:
-                return None
-            if not topics.matches(self._up_filter, topic):
-                return Rejected(
-                    RejectReason.UNKNOWN_TOPIC, f"{topic[:100]!r} is not in the profile"
-                )
-            if len(self._known) < _KNOWN_TOPICS_MAX:
-                self._known.add(topic)
-        for template in self._templates:
-            measured = template.decode(payload)
-            if measured is not None:
-                return measured
-        decoded = self.decode_any(payload)
-        if isinstance(decoded, Measured):
-            self._learn(payload)
-        return decoded
-
-    def decode_any(self, payload: bytes) -> Measured | Rejected:
-        """Return what a message of any shape says."""
+    def decode(self, payload: bytes) -> Measured | Rejected:
+        """Return what a message says, and learn from it how such messages are written."""
         data = parse_object(payload)
         if isinstance(data, Rejected):
             return data
@@ -120,7 +100,15 @@ class JsonDecoder:
         time_ms = self._read_time(data)
         if isinstance(time_ms, Rejected):
             return time_ms
+        self._learn(payload)
         return Measured(quantities, time_ms)
+
+    def look_up(self, payload: bytes) -> list[Json]:
+        """Return the value of each quantity, and of the time if the profile has one."""
+        data = parse_object(payload)
+        assert not isinstance(data, Rejected), "only digits differ from a message that was decoded"
+        values = [_find(data, keys) for _, keys, _ in self._fields]
+        return [*values, _find(data, self._time_keys)] if self._time_path else values
 
     def _learn(self, payload: bytes) -> None:
         """Keep the template of a message: of the first ones, then of one in `LEARN_EVERY`."""
@@ -129,15 +117,9 @@ class JsonDecoder:
             return
         self._lessons += 1
         self._misses = 0
-        template = JsonTemplate.learn(payload, self._rounders, self._look_up)
+        template = JsonTemplate.learn(payload, self.rounders, self.look_up)
         if template is not None:
-            self._templates = (template, *self._templates[: TEMPLATES_MAX - 1])
-
-    def _look_up(self, payload: bytes) -> list[Json]:
-        data = parse_object(payload)
-        assert not isinstance(data, Rejected), "only digits differ from a message that was decoded"
-        values = [_find(data, keys) for _, keys, _ in self._fields]
-        return [*values, _find(data, self._time_keys)] if self._time_path else values
+            self.templates = (template, *self.templates[: TEMPLATES_MAX - 1])
 
     def _read(self, data: dict[str, Json]) -> tuple[Quantity, ...] | Rejected:
         quantities = []
@@ -172,11 +154,49 @@ class JsonDecoder:
         return bound_time_ms(round_decimal(Decimal(value), 3))
 
 
+class JsonDecoder:
+    """Decodes the messages of one device: knows its topics, and how its last message was written."""
+
+    def __init__(self, profile: Profile, device: str, meaning: JsonProfile) -> None:
+        assert profile.mqtt is not None, f"{profile.name} is not an MQTT profile"
+        self._meaning = meaning
+        self._template: JsonTemplate | None = None
+        self._ignored = {_fill(topic, device) for topic in profile.mqtt.ignored_topics}
+        self._known = {_fill(topic, device) for topic in profile.mqtt.topics}
+        self._up_filter = topics.device("+", device, "up")
+
+    def decode(self, topic: str, payload: bytes) -> Measured | Rejected | None:
+        """Return what a message says; None for a known topic without readings."""
+        if topic not in self._known:
+            if topic in self._ignored:
+                return None
+            if not topics.matches(self._up_filter, topic):
+                return Rejected(
+                    RejectReason.UNKNOWN_TOPIC, f"{topic[:100]!r} is not in the profile"
+                )
+            if len(self._known) < _KNOWN_TOPICS_MAX:
+                self._known.add(topic)
+        if self._template is not None:
+            measured = self._template.decode(payload)
+            if measured is not None:
+                return measured
+        return self._decode_another(payload)
+
+    def _decode_another(self, payload: bytes) -> Measured | Rejected:
+        """Decode a message that is not written like the one before."""
+        for template in self._meaning.templates:
+            measured = template.decode(payload)
+            if measured is not None:
+                self._template = template
+                return measured
+        return self._meaning.decode(payload)
+
+
 def decode_json(
     profile: Profile, device: str, topic: str, payload: bytes
 ) -> Measured | Rejected | None:
     """Decode a single message; who decodes many keeps a `JsonDecoder` per device."""
-    return JsonDecoder(profile, device).decode(topic, payload)
+    return JsonDecoder(profile, device, JsonProfile(profile)).decode(topic, payload)
 
 
 def _fill(topic: str, device: str) -> str:

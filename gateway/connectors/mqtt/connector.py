@@ -6,7 +6,7 @@ from gateway.errors import Rejected, RejectReason
 from gateway.model.device import DeviceConfig
 from gateway.model.observation import Measured
 from gateway.ports import MeasuredSink, TelemetrySource
-from gateway.profiles.json_payload import JsonDecoder
+from gateway.profiles.json_payload import JsonDecoder, JsonProfile
 from gateway.profiles.profile import Profile
 
 
@@ -14,8 +14,10 @@ class MqttConnector:
     """Decodes each message by its device's profile. It is a `TelemetrySink`."""
 
     def __init__(self, devices: Sequence[tuple[DeviceConfig, Profile]], sink: MeasuredSink) -> None:
+        meanings = {profile.hash: JsonProfile(profile) for _, profile in devices}
         self._decoders = {
-            config.name: JsonDecoder(profile, config.name) for config, profile in devices
+            config.name: JsonDecoder(profile, config.name, meanings[profile.hash])
+            for config, profile in devices
         }
         self._sink = sink
 

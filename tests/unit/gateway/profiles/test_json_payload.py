@@ -6,12 +6,19 @@ from hypothesis import given, settings, strategies as st
 from gateway.connectors.simulated.mqtt_plug import build_message
 from gateway.errors import Rejected, RejectReason
 from gateway.model.observation import Measured
-from gateway.profiles.json_payload import PAYLOAD_BYTES_MAX, JsonDecoder
+from gateway.profiles.json_payload import PAYLOAD_BYTES_MAX, JsonDecoder, JsonProfile
 from gateway.profiles.library import ProfileLibrary
 
 UP = "ss/v1/home/dev/meter/up"
-FLAT = JsonDecoder(ProfileLibrary(None).get("json-energy"), "meter")
-PLUG = JsonDecoder(ProfileLibrary(None).get("shelly-plus-plug-s"), "plug")
+
+
+def make_decoder(profile: str, device: str) -> JsonDecoder:
+    found = ProfileLibrary(None).get(profile)
+    return JsonDecoder(found, device, JsonProfile(found))
+
+
+FLAT = make_decoder("json-energy", "meter")
+PLUG = make_decoder("shelly-plus-plug-s", "plug")
 
 
 def decode_values(decoder, topic, payload):

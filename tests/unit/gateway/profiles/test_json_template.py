@@ -8,7 +8,7 @@ from hypothesis import assume, given, strategies as st
 
 from gateway.model.observation import Measured
 from gateway.profiles import json_payload
-from gateway.profiles.json_payload import JsonDecoder
+from gateway.profiles.json_payload import JsonDecoder, JsonProfile
 from gateway.profiles.json_template import PAYLOAD_BYTES_MAX, JsonTemplate
 from gateway.profiles.library import ProfileLibrary
 
@@ -17,13 +17,13 @@ UP = "ss/v1/home/dev/meter/up"
 FLAT = b'{"time":1700000000,"power_active_total":1234.5,"energy_import_total":4321.125}'
 
 
-def make_decoder(profile: str = "json-energy") -> JsonDecoder:
-    return JsonDecoder(LIBRARY.get(profile), "meter")
+def make_meaning(profile: str = "json-energy") -> JsonProfile:
+    return JsonProfile(LIBRARY.get(profile))
 
 
-def learn(decoder: JsonDecoder, payload: bytes) -> JsonTemplate | None:
-    assert isinstance(decoder.decode_any(payload), Measured)
-    return JsonTemplate.learn(payload, decoder._rounders, decoder._look_up)
+def learn(meaning: JsonProfile, payload: bytes) -> JsonTemplate | None:
+    assert isinstance(meaning.decode(payload), Measured)
+    return JsonTemplate.learn(payload, meaning.rounders, meaning.look_up)
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def learn(decoder: JsonDecoder, payload: bytes) -> JsonTemplate | None:
     ],
 )  # fmt: skip
 def test_a_message_written_alike_is_decoded_as_by_the_long_way(first, second):
-    decoder = make_decoder()
-    template = learn(decoder, first)
+    meaning = make_meaning()
+    template = learn(meaning, first)
     assert template is not None
     measured = template.decode(second)
     assert isinstance(measured, Measured)
-    assert measured == decoder.decode_any(second)
+    assert measured == meaning.decode(second)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_message_written_alike_is_decoded_as_by_the_long_way(first, second):
     ],
 )
 def test_a_message_written_otherwise_is_left_to_the_long_way(payload):
-    template = learn(make_decoder(), FLAT)
+    template = learn(make_meaning(), FLAT)
     assert template is not None
     assert template.decode(payload) is None
 
@@ -94,11 +94,11 @@ def test_a_message_written_otherwise_is_left_to_the_long_way(payload):
     ],
 )
 def test_a_message_that_is_unusual_teaches_nothing(payload):
-    assert learn(make_decoder(), payload) is None
+    assert learn(make_meaning(), payload) is None
 
 
 def test_a_time_that_is_no_time_is_left_to_the_long_way():
-    template = learn(make_decoder(), b'{"power_active_total":1,"time":"2026-01-31T12:00:00Z"}')
+    template = learn(make_meaning(), b'{"power_active_total":1,"time":"2026-01-31T12:00:00Z"}')
     assert template is not None
     for text in (b"2026-01-31T12:00:00", b"YESTERDAY", b"2026-99-31T12:00:00Z"):
         assert template.decode(b'{"power_active_total":1,"time":"%b"}' % text) is None
@@ -145,69 +145,82 @@ KEYS = st.sampled_from(
 def test_whatever_the_short_way_answers_is_the_answer_of_the_long_way(pairs, space, numbers):
     members = (f"{space}{json.dumps(key)}{space}:{space}{text}" for key, text in pairs)
     first = "{" + ",".join(members) + space + "}"
-    decoder = make_decoder()
-    assume(isinstance(decoder.decode_any(first.encode()), Measured))
-    template = JsonTemplate.learn(first.encode(), decoder._rounders, decoder._look_up)
+    meaning = make_meaning()
+    assume(isinstance(meaning.decode(first.encode()), Measured))
+    template = JsonTemplate.learn(first.encode(), meaning.rounders, meaning.look_up)
     rest = iter(numbers)
     second = re.sub(r"(?<=:)(\s*)-?[0-9.]+", lambda found: found[1] + next(rest), first).encode()
     for payload in (first.encode(), second):
         measured = None if template is None else template.decode(payload)
         if measured is not None:
-            assert measured == decoder.decode_any(payload)
+            assert measured == meaning.decode(payload)
 
 
 @given(st.binary(max_size=60), st.integers(0, len(FLAT)), st.integers(0, 40))
 def test_no_bytes_make_the_short_way_raise_or_differ(noise, place, replaced):
-    decoder = make_decoder()
-    template = learn(decoder, FLAT)
+    meaning = make_meaning()
+    template = learn(meaning, FLAT)
     assert template is not None
     payload = FLAT[:place] + noise + FLAT[place + replaced :]
     measured = template.decode(payload)
     if measured is not None:
-        assert measured == decoder.decode_any(payload)
+        assert measured == meaning.decode(payload)
 
 
 def test_every_sample_of_the_library_reads_the_same_the_second_time():
-    samples = 0
+    learned = 0
     for name in LIBRARY.names():
         profile = LIBRARY.get(name)
         if profile.mqtt is None:
             continue
         for sample in profile.samples:
             assert sample.payload is not None
-            decoder = JsonDecoder(profile, "meter")
+            meaning = JsonProfile(profile)
+            decoder = JsonDecoder(profile, "meter", meaning)
             payload = sample.payload.encode()
             first = decoder.decode(UP, payload)
-            assert decoder.decode(UP, payload) == first == decoder.decode_any(payload)
-            samples += bool(decoder._templates)
-    assert samples >= 3
+            assert decoder.decode(UP, payload) == first == meaning.decode(payload)
+            learned += bool(meaning.templates)
+    assert learned >= 3
 
 
-def test_a_decoder_learns_the_first_messages_and_later_one_now_and_then(monkeypatch):
+def test_a_profile_learns_the_first_messages_and_later_one_now_and_then(monkeypatch):
     monkeypatch.setattr(json_payload, "LEARN_EVERY", 5)
-    decoder = make_decoder()
+    monkeypatch.setattr(json_payload, "TEMPLATES_MAX", 2)
+    meaning = make_meaning()
+    decoder = JsonDecoder(LIBRARY.get("json-energy"), "meter", meaning)
     shapes = [b'{"power_active_total":%d' + b" " * width + b"}" for width in range(4)]
     for shape in shapes[:2] * 3:
         assert isinstance(decoder.decode(UP, shape % 1), Measured)
-    first = decoder._templates
+    first = meaning.templates
     assert len(first) == 2
 
     for number in range(4):
         decoder.decode(UP, shapes[2] % number)
-        assert decoder._templates is first
+        assert meaning.templates is first
     decoder.decode(UP, shapes[2] % 5)
-    assert len(decoder._templates) == 2
-    assert decoder._templates[1] is first[0]
-    assert decoder._templates[0].decode(shapes[2] % 6) == decoder.decode_any(shapes[2] % 6)
+    assert len(meaning.templates) == 2
+    assert meaning.templates[1] is first[0]
+    assert isinstance(meaning.templates[0].decode(shapes[2] % 6), Measured)
+
+
+def test_what_one_device_taught_serves_the_others(monkeypatch):
+    meaning = make_meaning()
+    profile = LIBRARY.get("json-energy")
+    decoders = [JsonDecoder(profile, f"meter{number}", meaning) for number in range(3)]
+    expected = decoders[0].decode("ss/v1/home/dev/meter0/up", FLAT)
+    monkeypatch.setattr(meaning, "decode", None)  # the long way is closed
+    for number, decoder in enumerate(decoders):
+        assert decoder.decode(f"ss/v1/home/dev/meter{number}/up", FLAT) == expected
 
 
 def test_a_nested_message_has_a_short_way_too():
-    decoder = make_decoder("shelly-plus-plug-s")
+    meaning = make_meaning("shelly-plus-plug-s")
     sample = next(
         one.payload.encode()
         for one in LIBRARY.get("shelly-plus-plug-s").samples
         if one.payload is not None and one.rejected is None
     )
-    template = learn(decoder, sample)
+    template = learn(meaning, sample)
     assert template is not None
-    assert template.decode(sample) == decoder.decode_any(sample)
+    assert template.decode(sample) == meaning.decode(sample)
