@@ -287,6 +287,16 @@ class CommitQueue:
             self._fail(StoreError(f"readings store {self._path}: internal error: {bug!r}"))
             raise
         self._go_on()
+        try:
+            self._note(group, results)
+        except StoreError as failure:  # what it looked up in the database is damaged
+            self._groups.appendleft(group)
+            self._fail(failure)
+            return
+        self._answer(iter(group.answers()))
+
+    def _note(self, group: _Group, results: list[Any]) -> None:
+        """Note in memory what a commit left on disk, and end the jobs that ran in it."""
         if group.must_fold:
             self._recent.clear()
         else:
@@ -296,7 +306,6 @@ class CommitQueue:
             then(result)
             if not future.done():
                 future.set_result(result)
-        self._answer(iter(group.answers()))
 
     def _answer(self, answers: Iterator[Answer]) -> None:
         try:

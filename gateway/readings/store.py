@@ -273,7 +273,7 @@ class ReadingsStore(ReadingsQueries):
 
         The kernel is asked now and then how far it can be trusted.
         """
-        now_ms = self._turn_ms = self._clock.now_ms()
+        now_ms = self._turn_ms = max(0, self._clock.now_ms())  # a reading has no time before 1970
         asyncio.get_running_loop().call_soon(self._end_turn)
         if not 0 <= now_ms - self._clock_status_ms < CLOCK_STATUS_MS:
             self._clock_status = self._clock.status()

@@ -5,14 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model.observation import StoredReading
+from gateway.errors import Rejected, RejectReason, StoreError
+from gateway.model.observation import Measured, StoredReading
 from gateway.readings import commit_queue
 from gateway.readings.pages import add_pages, drop_from_pages, read_log, read_pages
 from gateway.readings.queries import ReadingsReader
 from gateway.readings.runs import PAGE_READINGS_MAX, Run
 from gateway.readings.schema import open_writer
 from gateway.readings.store import ReadingsStore
-from tests.support.readings import PROFILE, ManualClock, anchor, next_batch, store_run
+from ledger.types.reading import Quantity
+from tests.support.readings import (
+    PROFILE,
+    Answers,
+    ManualClock,
+    Outcomes,
+    anchor,
+    next_batch,
+    power,
+    store_run,
+)
 
 OpenStore = Callable[[ManualClock], ReadingsStore]
 MANY = 2 * PAGE_READINGS_MAX + 7
@@ -98,6 +109,33 @@ async def test_batches_over_log_and_pages_are_anchored_in_order(
         backlog = store.backlog("meter")
         assert (store.backlogs().get("meter") or backlog) == backlog
         assert backlog.count == 150 - 30 * number
+
+
+async def test_damage_that_a_commit_meets_afterwards_ends_the_store(store: ReadingsStore):
+    store.register_device("meter", PROFILE)
+    await store_run(store, "meter", 10)
+    batch = next_batch(store, "meter", 5)
+    await store.prune(None)  # folds
+    store._writer.execute("UPDATE page SET readings = x'00'").close()
+
+    with pytest.raises(StoreError, match=r"the file is damaged .the readings from 1"):
+        await store.save_batch("meter", batch, anchor(1))
+    assert store.failure is not None
+    answers = Answers(store)
+    answers.submit(power("meter", 1))
+    [refused] = await answers.wait()
+    assert isinstance(refused, Rejected)
+    assert refused.reason is RejectReason.STORE_FAILED
+
+
+async def test_a_clock_before_1970_makes_readings_that_can_be_read(
+    store: ReadingsStore, clock: ManualClock
+):
+    clock.time_ms = -5_000
+    store.register_device("meter", PROFILE)
+    store.take(Outcomes(lambda _: None), "meter", Measured((Quantity("power_w", 1, 0, "W"),)))
+    await store_run(store, "meter", 1)
+    assert [one.reading.gateway_time_ms for one in store.last("meter", 5)] == [0, 0]
 
 
 def make_readings(first: int, last: int) -> list[tuple[int, bytes]]:
