@@ -7,6 +7,7 @@ import sys
 
 from gateway.cli.output import emit
 from gateway.lab.measuring import DisagreementError
+from gateway.lab.node import NodeHaltedError
 from gateway.lab.trial import Plan, Report, Trial
 
 WRONG_USAGE = 2
@@ -18,10 +19,17 @@ def lab(options: argparse.Namespace) -> int:
         line = f"--kill {options.kill}: of {options.agents} agents at least one must live"
         print(f"smartshare lab: {line}", file=sys.stderr)
         return WRONG_USAGE
-    plan = Plan(options.agents, options.kill, options.seed, options.minutes, options.loss * 10)
+    plan = Plan(
+        options.agents,
+        options.kill,
+        options.seed,
+        options.minutes,
+        loss=10 * options.loss,
+        late=10 * options.late,
+    )
     try:
         report = Trial(plan, random.Random(options.seed)).run()  # noqa: S311 - chance, no secret
-    except DisagreementError as error:
+    except (DisagreementError, NodeHaltedError) as error:
         print(f"smartshare lab: {error}", file=sys.stderr)
         return 1
     emit(options, dataclasses.asdict(report), _describe(report, plan))

@@ -30,6 +30,13 @@ def add_lab_command(commands: Commands) -> None:
     lab.add_argument(
         "--loss", type=_integer(0, 50), default=0, metavar="PERCENT", help="messages lost"
     )
+    lab.add_argument(
+        "--late",
+        type=_integer(0, 50),
+        default=0,
+        metavar="PERCENT",
+        help="messages late by 0.2 to 8 s",
+    )
     json(lab)
 
 

@@ -64,6 +64,8 @@ def _drop_candidate(state: State, slot: int) -> None:
     block_hash = state.candidates.pop(slot).proposal.hash
     if block_hash not in state.persisted:
         state.blocks.pop(block_hash, None)
+        state.valid.discard(block_hash)
+        state.invalid.pop(block_hash, None)
 
 
 def _compute_backoff(state: State) -> int:

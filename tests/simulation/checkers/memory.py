@@ -24,5 +24,7 @@ def check_memory(cluster: Cluster) -> None:
         assert len(state.blocks) <= blocks_max, f"S11: {len(state.blocks)} blocks"
         assert len(state.wants) <= open_slots + WINDOW + 1, "S11: wants"
         assert len(state.answered) <= PEERS_MAX, "S11: peers"
-        for held in (state.valid, state.invalid, state.validating, state.persisted):
-            assert len(held) <= blocks_max + WINDOW, "S11: verdicts"
+        for held in (state.valid, state.invalid, state.persisted):
+            strange = set(held) - set(state.blocks)
+            assert not strange, "S11: verdicts on blocks that are gone"
+        assert len(state.validating) <= blocks_max, "S11: blocks being executed"

@@ -55,6 +55,7 @@ def test_for_people_it_says_the_same(capsys: pytest.CaptureFixture[str]):
         ["--seed", "1.5"],
         ["--minutes", "0"],
         ["--loss", "51"],
+        ["--late", "x"],
     ],
     ids=" ".join,
 )

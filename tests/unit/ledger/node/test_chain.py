@@ -154,3 +154,30 @@ def test_a_damaged_certificate_is_never_handed_out(
             EchoExecutor(),
             node_id=GENESIS.agents[0].node,
         )
+
+
+def test_a_block_may_stand_on_one_that_is_not_final(chain: Chain):
+    first = build(chain, 0)
+    above = BuildBlock(chain.load_epoch(), 2, tip_of(first), b"\x01" + bytes(12), time_after(first))
+    second = chain.build(above, [transfer(chain, 1)]).proposal
+    assert len(second.block.transactions) == 1
+    assert chain.validate(second) is None
+    assert chain.tip.height == 0
+    final = chain.commit(first, None)
+    assert len(final.outcomes) == 1
+    chain.commit(second, certify(chain, second))
+    assert chain.tip == tip_of(second)
+
+
+def test_what_stands_beside_the_final_chain_is_dropped(chain: Chain):
+    first, rival = build(chain, 0), build(chain)
+    chain.commit(first, certify(chain, first))
+    with pytest.raises(AssertionError, match="executed before it is final"):
+        chain.commit(rival, certify(chain, rival))
+    refusal = chain.validate(edit(build(chain, 1), parent_hash=rival.hash))
+    assert refusal is not None
+    assert "unknown block" in refusal.detail
+
+
+def time_after(proposal: Proposal) -> int:
+    return proposal.header.time_ms + GENESIS.slot_ms
