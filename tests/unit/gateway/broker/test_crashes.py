@@ -6,6 +6,8 @@ what was acknowledged arrives, a QoS 2 message exactly once, each QoS in the ord
 """
 
 import random
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -14,6 +16,10 @@ from gateway.broker import changes
 from gateway.broker.changes import Change, SessionKey, StoredSession, StoredState
 from gateway.broker.codec import wire
 from gateway.broker.core import BrokerCore
+from gateway.broker.durable.database import open_database
+from gateway.broker.durable.loading import load
+from gateway.broker.durable.pending import PendingChanges
+from gateway.broker.ports import CommitDone, SessionJournal
 from tests.support.broker_script import (
     READER,
     Clock,
@@ -204,12 +210,16 @@ class Simulation:
         self.drain(1)  # the subscription is there before the first message
 
     def boot(self) -> None:
-        self.journal = Journal(self.disk.load())
         self.turns.clear()
-        self.core = make_core(clock=Clock(), journal=self.journal)
-        self.core.restore(self.journal.load())
+        journal = self.open_journal()
+        self.core = make_core(clock=Clock(), journal=journal)
+        self.core.restore(journal.load())
         for peer in self.peers:
             peer.reconnect(self.core)
+
+    def open_journal(self) -> SessionJournal:
+        self.journal = Journal(self.disk.load())
+        return self.journal
 
     def commit(self) -> None:
         """Write all changes and answer who waited for them."""
@@ -223,8 +233,7 @@ class Simulation:
         action = self.chance.random()
         assert peer.script is not None
         if action < 0.03:
-            # Killed, perhaps after a commit of which nobody was told: of whole turns.
-            self.write(self.chance.choice([0, *self.turns]))
+            self.lose()
             self.boot()
         elif action < 0.05:
             peer.script.close("lost")
@@ -237,6 +246,13 @@ class Simulation:
             peer.script.link.receive(peer.to_broker.pop(0))
         elif isinstance(peer.client, Publisher) and peer.client.can_publish():
             peer.to_broker.append(peer.client.publish())
+        self.end_turn()
+
+    def lose(self) -> None:
+        """Be killed, perhaps after a commit of which nobody was told: of whole turns."""
+        self.write(self.chance.choice([0, *self.turns]))
+
+    def end_turn(self) -> None:
         self.turns.append(len(self.journal.changes))
 
     def write(self, count: int) -> None:
@@ -256,19 +272,94 @@ class Simulation:
             self.commit()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_nothing_acknowledged_is_lost_and_qos_2_comes_once(seed):
-    simulation = Simulation(seed)
+class PendingJournal:
+    """What `SqliteJournal` does, without its thread and its timers: commits come when they are told."""
+
+    is_durable = True
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        loaded = load(connection)
+        self.stored = loaded.state
+        self.pending = PendingChanges(loaded.sessions, loaded.messages)
+        self.waiting: list[tuple[int, CommitDone]] = []
+
+    def load(self) -> StoredState:
+        return self.stored
+
+    def record(self, change: Change) -> None:
+        self.pending.add(change)
+
+    def commit(self, done: CommitDone) -> None:
+        self.waiting.append((self.pending.last, done))
+        if len(self.waiting) == 1:
+            self.settle()
+
+    def write(self) -> None:
+        batch = self.pending.take(with_unpromised=True)
+        self.connection.execute("BEGIN")
+        batch.execute(self.connection)
+        self.connection.execute("COMMIT")
+
+    def settle(self) -> None:
+        """Answer whose changes are on disk, or came to nothing."""
+        while self.waiting:
+            first = self.pending.first
+            if first is not None and first <= self.waiting[0][0]:
+                return
+            self.waiting.pop(0)[1](None)
+
+
+class DatabaseSimulation(Simulation):
+    """The same broker over the journal's own database and its joining of changes."""
+
+    def __init__(self, seed: int, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        super().__init__(seed)
+
+    def open_journal(self) -> SessionJournal:
+        self.pending_journal = PendingJournal(self.connection)
+        return self.pending_journal
+
+    def commit(self) -> None:
+        self.pending_journal.write()
+        self.pending_journal.settle()
+
+    def lose(self) -> None:
+        if self.chance.random() < 0.5:
+            self.pending_journal.write()
+
+    def end_turn(self) -> None:
+        self.pending_journal.settle()
+
+
+def run(simulation: Simulation) -> None:
     for _ in range(STEPS_MAX):
         simulation.step()
         if simulation.is_done():
             break
     simulation.drain(4 * MESSAGES)
-
     received = simulation.subscriber.received
     assert simulation.is_done()
     assert received["q2"] == list(range(MESSAGES))
-    first_times = list(dict.fromkeys(received["q1"]))
-    assert first_times == list(range(MESSAGES))
+    assert list(dict.fromkeys(received["q1"])) == list(range(MESSAGES))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_acknowledged_is_lost_and_qos_2_comes_once(seed):
+    simulation = Simulation(seed)
+
+    run(simulation)
+
     assert not simulation.disk.sessions[("reader", "s")]["deliveries"]
     assert not simulation.disk.sessions[("reader", "t")]["ids"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_database_keeps_the_same_promises(seed, tmp_path):
+    with closing(open_database(tmp_path / "sessions.db")) as connection:
+        connection.execute("PRAGMA synchronous=OFF")  # only the process is killed
+        run(DatabaseSimulation(seed, connection))
+
+        left = load(connection).state.sessions
+    assert all(not session.deliveries and not session.received_packet_ids for session in left)
