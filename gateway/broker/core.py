@@ -87,6 +87,7 @@ class BrokerCore:
         self.tally = Tally()
         self.sessions = SessionRegistry(limits)
         self.password_version = 0  # who was verified before a change of it is not let in after
+        self.deliveries = 0  # to subscribers, since the start
         self.trie = SubscriptionTrie()
         self.on_due: Callable[[int], None] = _ignore_due
         self._session_limits = SessionLimits(
@@ -217,6 +218,7 @@ class BrokerCore:
             if grant is not None and not subscriber.deliver(message, grant):
                 self.tally.dropped += 1
         if matches:
+            self.deliveries += len(matches)
             self._relieve()
 
     def can_retain(self, message: Message, owner: Principal) -> bool:

@@ -9,7 +9,6 @@ Rule 3: while the sink owes this connection too much, no more of its bytes are l
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import msgspec
 
@@ -26,41 +25,15 @@ from gateway.broker.codec.version import Version
 from gateway.broker.core import BrokerCore
 from gateway.broker.handover import Handover
 from gateway.broker.intake import Intake
+from gateway.broker.link_shell import LinkShell
 from gateway.broker.requests import Requests
 from gateway.broker.session.driver import Session
 from gateway.broker.settings import CLIENT_ID_BYTES_MAX, RECEIVE_MAX, TOPIC_ALIAS_MAX
 from gateway.model.principal import Principal
 
 _PACKETS_PER_TURN_MAX = 1_000  # some milliseconds: then it is the others' turn
+_DELIVERIES_PER_TURN_MAX = 1_000  # the same, where few packets go to many
 _PUBLISH_HEADER = wire.PUBLISH << 4
-
-
-class LinkShell(Protocol):
-    """What a link asks of its connection."""
-
-    def send(self, data: bytes) -> None:
-        """Queue bytes for the peer; what a closed connection is given is dropped."""
-        ...
-
-    def room(self) -> int:
-        """Return how many bytes the peer takes now; when there is none, `ClientLink.pump` follows."""
-        ...
-
-    def close(self, text: str) -> None:
-        """Call `ClientLink.closed`, and close the connection once the last bytes have left."""
-        ...
-
-    def hold(self) -> None:
-        """Read no more from the peer."""
-        ...
-
-    def release(self) -> None:
-        """Call `ClientLink.resume` soon, then read on."""
-        ...
-
-    def authenticate(self, connect: Connect) -> None:
-        """Find out who this is, then call `ClientLink.admit` or `ClientLink.refuse`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +202,14 @@ class ClientLink:
 
     def _take(self, data: bytes) -> None:
         position, size = 0, len(data)
-        last_turn = _PACKETS_PER_TURN_MAX
+        packets_left = _PACKETS_PER_TURN_MAX
+        deliveries_max = self._core.deliveries + _DELIVERIES_PER_TURN_MAX
         self._needed = 0
         intake = self._intake
         while position < size and not self._is_held:
-            last_turn -= 1
-            if not last_turn:
+            packets_left -= 1
+            if not packets_left or self._core.deliveries >= deliveries_max:
+                deliveries_max += _DELIVERIES_PER_TURN_MAX
                 self._let_others_go()
                 continue  # of one that went away, all that came is taken at once
             if intake is not None and (end := intake.take_like_last(data, position)):

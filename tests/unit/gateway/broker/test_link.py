@@ -389,6 +389,29 @@ def test_after_a_subscribe_others_have_their_turn():
 KEPT = CONNECT.replace(b"\4\2", b"\4\0", 1)
 
 
+def test_after_many_packets_or_deliveries_others_have_their_turn():
+    class PatientScript(Script):
+        def release(self) -> None:
+            turns.append(self.core.tally.received)
+
+    turns: list[int] = []
+    reader = Script().connect(READER, client(0))
+    for number in range(1, 11):
+        Script(reader.core).connect(READER, client(number)).link.receive(subscribe("wide", 0))
+    writer = PatientScript(reader.core).connect(READER)
+    writer.link.resume()
+    turns.clear()
+
+    writer.link.receive(publish("narrow", "") * 1_500)
+    writer.link.resume()
+    assert turns == [999]
+    writer.link.receive(publish("wide", "") * 150)
+    writer.link.resume()
+
+    assert turns == [999, 1_600]
+    assert reader.core.tally.received == 1_650
+
+
 def test_expelled_principals_lose_connection_waiting_session_and_will():
     reader = Script().connect(READER)
     reader.link.receive(subscribe("#", 0))
