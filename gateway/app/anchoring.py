@@ -7,10 +7,10 @@ away, the round ends with one log line and the next one goes on from what is on 
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.app.audit_anchor import AuditAnchor
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.sessions import SessionRecorder
 from gateway.app.transactions import TransactionAuthor, decode_transaction
@@ -67,6 +67,14 @@ class RoundGate(Protocol):
         ...
 
 
+class Errand(Protocol):
+    """Something else that the metering account does now and then."""
+
+    async def round(self) -> None:
+        """Do what is due; raises `MessagingError` or `AgentError` when somebody is away."""
+        ...
+
+
 class AnchoringService:
     """Anchors every device's readings and feeds the sessions that they are bound to."""
 
@@ -80,10 +88,10 @@ class AnchoringService:
         policy: BatchPolicy,
         clock: Clock,
         gate: RoundGate | None = None,
-        audit: AuditAnchor | None = None,
+        errands: Sequence[Errand] = (),
     ) -> None:
         self._gate = gate
-        self._audit = audit
+        self._errands = errands
         self._store = store
         self._author = author
         self._ledger = ledger
@@ -148,8 +156,8 @@ class AnchoringService:
             return
         await self._anchor_what_is_due()
         await self._recorder.round(PENDING_MAX)
-        if self._audit is not None:
-            await self._audit.round()
+        for errand in self._errands:
+            await errand.round()
 
     async def _anchor_what_is_due(self) -> None:
         now_ms = self._clock.now_ms()

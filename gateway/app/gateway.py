@@ -25,6 +25,7 @@ from gateway.app.sessions import SessionRecorder
 from gateway.app.transactions import TransactionAuthor
 from gateway.app.wallet_courier import WalletCourier
 from gateway.app.wallet_file import WalletFile
+from gateway.app.witness import Witness
 from gateway.clock import Clock, ScaledClock, SystemClock
 from gateway.discovery.announcement import Announcement
 from gateway.discovery.mdns import announce
@@ -112,7 +113,10 @@ class _Gateway:
             policy=policy,
             clock=clock,
             gate=IdentityKeeper(store, author, self._ledger, agent, keys, SystemClock()),
-            audit=AuditAnchor(author, self._ledger, agent, keys.node, SystemClock()),
+            errands=(
+                AuditAnchor(author, self._ledger, agent, keys.node, SystemClock()),
+                Witness(author, self._ledger, SystemClock()),
+            ),
         )
         self._courier = WalletCourier(WalletFile(home), self._ledger, keys.wallet, SystemClock())
         self._clock = clock

@@ -6,7 +6,7 @@ from gateway.app.amounts import format_ssp
 from gateway.app.operator import Operator
 from gateway.cli.output import emit, home_of, table
 from gateway.errors import SettingsError
-from gateway.model.ledger_api import BlockReply, StatusReply, TransactionReply
+from gateway.model.ledger_api import BlockReply, PeersReply, StatusReply, TransactionReply
 from ledger.codec.text import format_address
 from ledger.types.time_text import format_time_ms
 
@@ -50,6 +50,25 @@ def blocks(options: argparse.Namespace) -> int:
         for one in found
     ]
     emit(options, found, table(("HEIGHT", "TIME", "SLOT", "SKIPPED", "TXS", "HASH"), rows))
+    return 0
+
+
+def peers(options: argparse.Namespace) -> int:
+    """Show which other nodes are connected, and why the others are not."""
+    with Operator(home_of(options)) as operator:
+        reply = operator.ask("peers", {}, PeersReply)
+    rows = [
+        (
+            format_address(bytes.fromhex(peer.node)),
+            {"to": "dialled", "from": "came"}.get(peer.direction, "away"),
+            peer.address,
+            peer.problem or ", ".join(peer.flags),
+        )
+        for peer in reply.peers
+    ]
+    summary = f"heard {reply.heard_bytes} bytes, said {reply.said_bytes}, dropped {reply.dropped} messages"
+    listed = table(("NODE", "LINK", "ADDRESS", "REMARKS"), rows) if rows else "no other nodes"
+    emit(options, reply, f"{listed}\n{summary}")
     return 0
 
 

@@ -9,6 +9,7 @@ def add_chain_commands(commands: Commands) -> None:
     """Add `chain` and what belongs to it."""
     chain = group(commands, "chain", "look at the chain, vote, stand for election")
     _command(chain, "status", "chain:status", "height and finality")
+    _command(chain, "peers", "chain:peers", "show the other nodes")
     blocks = _command(chain, "blocks", "chain:blocks", "list the newest blocks, skipped slots too")
     blocks.add_argument("--last", type=int, default=10, metavar="N")
     _command(chain, "block", "chain:block", "print one block").add_argument("height", type=int)

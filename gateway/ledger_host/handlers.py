@@ -15,11 +15,13 @@ from msgspec import Meta
 from gateway.errors import MessagingError
 from gateway.ledger_host.coin_answers import build_coin_reply
 from gateway.ledger_host.identity_answers import IdentityAnswers
+from gateway.ledger_host.neighbourhood import Neighbourhood, NoNeighbours
 from gateway.ledger_host.stake_answers import StakeAnswers
 from gateway.messaging.server import Handler
 from gateway.model.ledger_api import (
     AccountReply,
     BlockReply,
+    CulpritsReply,
     DeviceReply,
     EventReply,
     EvidenceReply,
@@ -59,12 +61,19 @@ class _Named(msgspec.Struct, forbid_unknown_fields=True):
 class LedgerHandlers:
     """Answers requests from a node. `finality_ms` is filled in by the service."""
 
-    def __init__(self, node: LedgerNode, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        node: LedgerNode,
+        loop: asyncio.AbstractEventLoop,
+        desk: Neighbourhood | None = None,
+    ) -> None:
+        """Without a `desk` there are no other nodes."""
         self._node = node
         self._loop = loop
         self._querying = threading.Lock()
         self._identities = IdentityAnswers(node, self._on_loop)
         self._stakes = StakeAnswers(node, self._on_loop)
+        self._desk = desk or NoNeighbours()
         self.finality_ms = 0
 
     def table(self) -> dict[str, Handler]:
@@ -89,6 +98,10 @@ class LedgerHandlers:
                     _bytes(request.id, "id"),
                     _bytes(request.address, "address"),
                 )
+            ),
+            "peers": lambda _request: self._on_loop(self._desk.peers),
+            "culprits": lambda _request: CulpritsReply(
+                tuple(canonical.encode(one).hex() for one in self._on_loop(self._desk.reports))
             ),
             "agents": lambda _request: self._stakes.agents(),
             "parameters": lambda _request: self._stakes.parameters(),

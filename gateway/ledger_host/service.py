@@ -77,7 +77,7 @@ class _Service:
         self._archivers = () if url is None else (Archiver(home.chain, chain_id, url),)
         self._reports = TipReports(agent, lambda: desk.tip(node))
         self._topic = topics.ledger_block(settings.name)
-        self._handlers = LedgerHandlers(node, asyncio.get_running_loop())
+        self._handlers = LedgerHandlers(node, asyncio.get_running_loop(), desk)
         login = service_login(home, settings, LEDGER, "ledger")
         self._server = RpcServer(login, "ledger", self._handlers.table())
 

@@ -14,6 +14,8 @@ Bytes travel as hexadecimal text, amounts and heights as integers.
     revocation   {id}                                 -> RevocationReply
     software     {id}                                 -> SoftwareReply
     coin         {id, address}                        -> CoinReply
+    peers        {}                                   -> PeersReply
+    culprits     {}                                   -> CulpritsReply
 """
 
 from typing import Literal
@@ -81,6 +83,31 @@ class EvidenceReply(msgspec.Struct, frozen=True):
 
     height: int
     evidence: str
+
+
+class PeerReply(msgspec.Struct, frozen=True):
+    """A node that is connected, or is not and why. `direction`: `to` it, `from` it, or `none`."""
+
+    node: str
+    direction: str
+    address: str
+    flags: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class PeersReply(msgspec.Struct, frozen=True):
+    """The other nodes; `dropped` messages were over a budget or malformed."""
+
+    peers: tuple[PeerReply, ...]
+    dropped: int
+    heard_bytes: int
+    said_bytes: int
+
+
+class CulpritsReply(msgspec.Struct, frozen=True):
+    """Canonical `ReportEvidence` bodies, in hexadecimal, that should go into the chain."""
+
+    reports: tuple[str, ...]
 
 
 class BlockReply(msgspec.Struct, frozen=True):

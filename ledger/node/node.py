@@ -33,6 +33,7 @@ from ledger.node.views import (
 )
 from ledger.ports import Clock, ContractExecutor, ExecutionResult, OnionKeeper, PeerLink, VoteSigner
 from ledger.state.accounts import get_account
+from ledger.state.agents import get_known_agent
 from ledger.state.identities import (
     StateIdentityFacts,
     get_lease,
@@ -197,6 +198,10 @@ class LedgerNode:
     def pending(self, count: int) -> tuple[bytes, ...]:
         """Return signed transactions that wait, at most so many."""
         return self._mempool.oldest(count)
+
+    def is_tombstoned(self, agent: bytes) -> bool:
+        """Tell whether the chain has convicted an agent of contradicting itself."""
+        return get_known_agent(self._reader, agent).is_tombstoned
 
     def agents(self) -> tuple[bytes, ...]:
         """Return the node ids of the running epoch's set."""

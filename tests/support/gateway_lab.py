@@ -14,8 +14,7 @@ from typing import Any, Self, cast
 import msgspec
 
 from edge_contracts.values import decode_value, encode_value
-from gateway.app.anchoring import AnchoringService, RoundGate
-from gateway.app.audit_anchor import AuditAnchor
+from gateway.app.anchoring import AnchoringService, Errand, RoundGate
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.registry import SessionBinding
 from gateway.app.sessions import SessionRecorder, Witness
@@ -201,7 +200,7 @@ class GatewayLab:
         self.sender = address_of("metering")
         self.witness: Witness | None = None
         self.make_gate: Callable[[TransactionAuthor], RoundGate] | None = None
-        self.make_audit: Callable[[TransactionAuthor], AuditAnchor] | None = None
+        self.make_errand: Callable[[TransactionAuthor], Errand] | None = None
 
     async def __aenter__(self) -> Self:
         self.broker = make_broker()
@@ -246,7 +245,7 @@ class GatewayLab:
             policy=self._policy,
             clock=self.clock,
             gate=None if self.make_gate is None else self.make_gate(author),
-            audit=None if self.make_audit is None else self.make_audit(author),
+            errands=() if self.make_errand is None else (self.make_errand(author),),
         )
         self._working = asyncio.create_task(self.service.run())
 

@@ -12,10 +12,12 @@ from gateway.errors import AgentError
 from gateway.ledger_host.grant_files import load_own_grants
 from gateway.ledger_host.measurement import measure_software
 from gateway.ledger_host.peers.certificate import peer_settings
+from gateway.ledger_host.peers.culprits import Culprits
 from gateway.ledger_host.peers.hints import follow_hints
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.network import MqttPeerNetwork
 from gateway.ledger_host.peers.seams import NodeSide
+from gateway.model.ledger_api import PeerReply, PeersReply
 from gateway.settings import Home, Settings
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
@@ -28,6 +30,7 @@ from ledger.types.block import Vote
 from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import genesis_chain_id
 from ledger.types.messages import Message, Status
+from ledger.types.transaction import ReportEvidence
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +57,7 @@ class PeerDesk:
         self._keys = keys
         self._genesis = genesis
         self._discovery = settings.discovery
+        self._culprits = Culprits()
         self._heights: OrderedDict[bytes, int] = OrderedDict()
         self._own_votes: asyncio.Queue[Vote] = asyncio.Queue(maxsize=64)
         is_agent = any(one.node == keys.node for one in genesis.agents)
@@ -72,7 +76,20 @@ class PeerDesk:
 
     def surroundings(self) -> Surroundings:
         """Return what the node is opened with."""
-        return Surroundings(self._keys.node, self.network, on_own_vote=self._take_own_vote)
+        return Surroundings(
+            self._keys.node,
+            self.network,
+            on_evidence=self._take_evidence,
+            on_own_vote=self._take_own_vote,
+        )
+
+    def reports(self) -> tuple[ReportEvidence, ...]:
+        """Return what the chain must hear of agents that contradicted themselves; on the event loop."""
+        node = self._open_node()
+        for report in self._culprits.reports():
+            if node.is_tombstoned(report.agent):
+                self._culprits.forget(report.agent)
+        return self._culprits.reports()
 
     async def run(self, node: LedgerNode) -> None:
         """Stay connected until cancelled. Raises `BrokerError` where it cannot listen."""
@@ -90,6 +107,27 @@ class PeerDesk:
             learn = self.network.learn
             group.create_task(follow_hints(self._discovery, chain_id, node.agents, learn))
             await self.network.run(side, self._on_listening)
+
+    def peers(self) -> PeersReply:
+        """Return who is connected, and who is not and why; on the event loop."""
+        network = self.network
+        connected = [
+            PeerReply(
+                node=view.node.hex(),
+                direction="to" if view.is_outbound else "from",
+                address=view.address,
+                flags=tuple(flag.value for flag in view.flags),
+            )
+            for view in network.views()
+        ]
+        missing = [
+            PeerReply(node.hex(), "none", "", problem=problem)
+            for node, problem in network.refusals.items()
+            if node not in network.connected
+        ]
+        return PeersReply(
+            tuple(connected + missing), network.dropped, network.heard_bytes, network.said_bytes
+        )
 
     def tip(self, node: LedgerNode) -> TipReport:
         """Return whether the node is where the chain is, and how many agents there are.
@@ -132,6 +170,15 @@ class PeerDesk:
     def _on_listening(self) -> None:
         if self.network.port is not None:
             _log.info("other nodes reach this one on port %d", self.network.port)
+
+    def _take_evidence(self, first: Vote, second: Vote) -> None:
+        agent = self._culprits.note(self._open_node().agents(), first, second)
+        if agent is not None:
+            _log.warning(
+                "agent %s signed two votes that contradict each other in slot %d",
+                agent.hex()[:16],
+                first.slot,
+            )
 
     def _take_own_vote(self, vote: Vote) -> None:
         try:

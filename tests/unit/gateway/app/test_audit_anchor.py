@@ -34,7 +34,7 @@ def roots(count):
 async def test_heads_are_registered_once_anchored_each_hour_and_found_again(tmp_path):
     clock, agent = ManualClock(), Agent()
     async with GatewayLab(tmp_path) as lab:
-        lab.make_audit = lambda author: AuditAnchor(
+        lab.make_errand = lambda author: AuditAnchor(
             author, lab.link, cast("AgentClient", agent), NODE, clock
         )
         lab.start()
@@ -68,7 +68,7 @@ async def test_readings_are_anchored_beside_it(tmp_path):
     """Both registrations share one account, and neither waits for the other."""
     clock, agent = ManualClock(), Agent()
     async with GatewayLab(tmp_path) as lab:
-        lab.make_audit = lambda author: AuditAnchor(
+        lab.make_errand = lambda author: AuditAnchor(
             author, lab.link, cast("AgentClient", agent), NODE, clock
         )
         lab.register("meter")

@@ -31,7 +31,7 @@ from tests.support.ledger_lab import (
 
 VERBS = (
     *("status", "account", "submit", "transaction", "evidence", "block", "device", "query"),
-    *("identity", "revocation", "software", "coin"),
+    *("identity", "revocation", "software", "coin", "peers", "culprits"),
     *("agents", "parameters", "proposals", "stake", "proof"),
 )
 UNKNOWN = "77" * 32
