@@ -32,11 +32,13 @@ _INHERITED = (
     "LC_ALL",
     "PATH",
     "PYTHONPATH",
+    "SOFTHSM2_CONF",  # where a PKCS #11 module finds its settings
     "SSL_CERT_FILE",
     "TERM",
     "TMPDIR",
     "TZ",
     "VIRTUAL_ENV",
+    "YUBIHSM_PKCS11_CONF",
 )
 
 _log = logging.getLogger(__name__)
