@@ -9,6 +9,7 @@ world failing is a `LedgerError`; a bug of ours is an `assert`.
     ├── StorageError          the chain database cannot be read or written
     │   └── CorruptStorageError   it can be read and contradicts itself
     ├── ArchiveError          the PostgreSQL archive is away or is another chain's
+    ├── UpgradeNeededError    the chain has voted for rules that this program does not know
     ├── SignerError           the SmartAgent did not answer or refused
     │   └── VoteRefusedError      its sign guard refuses this vote, and always will
     └── ExecutorError         a contract worker failed in a way that decides nothing
@@ -36,6 +37,10 @@ class StorageError(LedgerError):
 
 class CorruptStorageError(StorageError):
     """The chain database was read and contradicts itself."""
+
+
+class UpgradeNeededError(LedgerError):
+    """The chain follows rules of another version from here on."""
 
 
 class ArchiveError(LedgerError):

@@ -21,6 +21,7 @@ from ledger.crypto.domains import NO_HASH, header_hash
 from ledger.errors import Reason, Rejected, SignerError
 from ledger.node.checking import TransactionChecker
 from ledger.node.evidence import load_proof
+from ledger.node.upgrades import check_rules_known
 from ledger.node.views import BuiltBlock, FinalBlock
 from ledger.params import BLOCK_BYTES_MAX, PROTOCOL_VERSION
 from ledger.ports import ContractExecutor, OnionKeeper
@@ -201,7 +202,8 @@ class Chain:
         return proposals, (self._proof.certificate, *log.certificates)
 
     def load_epoch(self) -> Epoch:
-        """Return the running epoch, on the newest final block that ended one."""
+        """Return the running epoch; raise `UpgradeNeededError` where its rules are not known here."""
+        check_rules_known(self._store)
         running, agents = get_epoch(self._store), get_agent_set(self._store)
         nodes = tuple(seat.node for seat in agents.seats)
         return Epoch(
