@@ -15,6 +15,7 @@ from gateway.app.provision import initialise
 from gateway.cli.main import main
 from gateway.clock import SystemClock
 from gateway.settings import Home
+from ledger.params import PROTOCOL_VERSION
 
 LIBRARY = Path(str(resources.files("edge_contracts") / "library"))
 PROFILES = Path(str(resources.files("device_profiles")))
@@ -114,7 +115,10 @@ def genesis_cases(text: str) -> dict[str, tuple[str, ...]]:
         "fraction": (text.replace('"amount": ', '"amount": 0.'), "amount"),
         "slot of 1 ms": (text.replace('"slot_ms": 3000', '"slot_ms": 1'), "slot_ms"),
         "unknown field": (text.replace("{", '{"colour": 1,', 1), "colour"),
-        "later version": (text.replace('"version": 1', '"version": 9'), "version"),
+        "later version": (
+            text.replace(f'"version": {PROTOCOL_VERSION}', '"version": 9'),
+            "version",
+        ),
     }
 
 
@@ -221,6 +225,41 @@ def test_missing_files_and_folders(node, tmp_path, capsys):
         code, output = run(capsys, *arguments)
         assert code == 1, arguments
         assert_one_line(output, word)
+
+
+def test_identity_wallet_and_meter_commands(node, tmp_path, capsys):
+    home = ("--home", str(node.path))
+    here = tmp_path / "something.txt"
+    here.write_bytes(b"\xff\x00 not what it should be")
+    cases = [
+        (("wallet", "policy", *home), "SmartAgent is not running"),
+        (("wallet", "cancel", "abc", *home), "no transaction begins with"),
+        (("wallet", "replace", "abc", *home), "no transaction begins with"),
+        (("wallet", "send", "ssp1x", "1", "--coin", "zz", *home), "62"),
+        (("wallet", "history", "--last", "0", *home), "--last 0"),
+        (("identity", "show", *home), "SmartAgent is not running"),
+        (("identity", "retire", "ssp1x", *home), "--for-ever"),
+        (("identity", "retire", "ssp1x", "--for-ever", *home), "62"),
+        (("grant", "show", str(tmp_path / "none")), "cannot be read"),
+        (("grant", "show", str(here)), "not a grant"),
+        (("grant", "status", "11" * 31, *home), "cannot be read"),
+        (
+            ("software", "list", "11", "--label", "x", "--key", str(here), *home),
+            "not a measurement",
+        ),
+        (("meter", "list", "../x", *home), "not a device name"),
+        (("meter", "record", "meter", *home), "readings.db"),
+        (("meter", "export", "meter", *home), "has no pages"),
+        (("meter", "verify", str(here)), "not UTF-8"),
+        (("meter", "verify", str(tmp_path / "none")), "none"),
+    ]
+    for arguments, word in cases:
+        code, output = run(capsys, *arguments)
+        assert code == 1, arguments
+        assert_one_line(output, word)
+    for arguments in (("wallet", "queue"), ("wallet", "history"), ("meter", "list", "meter")):
+        code, _ = run(capsys, *arguments, *home)
+        assert code == 0, arguments
 
 
 def test_wrong_usage_exits_with_2_and_one_line(capsys):
