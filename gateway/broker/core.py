@@ -20,7 +20,7 @@ from gateway.broker.outbound import OutboundBudget
 from gateway.broker.pending import PendingShare
 from gateway.broker.ports import SessionJournal
 from gateway.broker.recorder import Recorder
-from gateway.broker.retained import RetainedStore
+from gateway.broker.retained import RetainedStore, is_expired
 from gateway.broker.session.driver import Outlet, Session
 from gateway.broker.session.state import SessionLimits
 from gateway.broker.sessions import SessionRegistry
@@ -107,7 +107,8 @@ class BrokerCore:
         """Take over what was kept before; call it before anybody connects."""
         now_ms = self.clock.now_ms()
         for message, owner in stored.retained:
-            self._retained.put(message, owner, now_ms)
+            if is_expired(message, now_ms) or not self._retained.put(message, owner, now_ms):
+                self.recorder.record(RetainedRemoved(message.topic))
         for one in sorted(stored.sessions, key=lambda session: session.left_at_ms or now_ms):
             session = self._new_session(one.principal, one.key[1])
             session.restore(one)

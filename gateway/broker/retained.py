@@ -46,18 +46,18 @@ class RetainedStore:
         """Yield the messages whose topic matches, as they are now; what expired is gone."""
         if "+" not in topic_filter and "#" not in topic_filter:
             message = self._messages.get(topic_filter)
-            if message is not None and not _is_expired(message, now_ms):
+            if message is not None and not is_expired(message, now_ms):
                 yield message
             return
         for message in list(self._messages.values()):
-            if not _is_expired(message, now_ms) and topics.matches(topic_filter, message.topic):
+            if not is_expired(message, now_ms) and topics.matches(topic_filter, message.topic):
                 yield message
 
     def has_room(self, message: Message, owner: str | None, now_ms: int) -> bool:
         """Tell whether the limits let `owner` keep `message`, once what expired is gone."""
         if not message.payload or self._fits(message, owner):
             return True
-        for topic in [one.topic for one in self._messages.values() if _is_expired(one, now_ms)]:
+        for topic in [one.topic for one in self._messages.values() if is_expired(one, now_ms)]:
             self._remove(topic)
         return self._fits(message, owner)
 
@@ -96,7 +96,8 @@ def _size(message: Message) -> int:
     return len(message.topic) + len(message.payload) + len(message.properties)
 
 
-def _is_expired(message: Message, now_ms: int) -> bool:
+def is_expired(message: Message, now_ms: int) -> bool:
+    """Tell whether a message's time is over (MQTT 5 section 3.3.2.3.3)."""
     return 0 < message.expires_at_ms <= now_ms
 
 

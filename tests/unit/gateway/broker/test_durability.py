@@ -340,6 +340,16 @@ def test_retained_messages_are_as_they_were_after_a_restart():
     assert writer.take() == [b"\x90\3\0\1\0", publish("r", "kept", retain=True)]
 
 
+def test_a_retained_message_whose_time_ran_out_is_forgotten_on_disk_too():
+    late = Message("r", b"x", 1, is_retained=True, expires_at_ms=Clock().ms)
+    writer, journal = start(StoredState(retained=((late, None),)))
+
+    assert journal.changes == [RetainedRemoved("r")]
+    writer.link.receive(subscribe("r", 0))
+    journal.flush()
+    assert writer.take() == [b"\x90\3\0\1\0"]
+
+
 def test_a_session_whose_time_ran_out_while_the_broker_was_down_is_gone():
     writer, journal = start(stored(Clock().ms - 600_000, 0))
 
