@@ -19,6 +19,7 @@ from gateway.broker.listeners import AmqttListeners
 from gateway.broker.message import Message
 from gateway.broker.overload import BrokerLoad, OverloadWatch
 from gateway.broker.ports import SessionJournal, VolatileJournal
+from gateway.broker.rates import DeviceRates
 from gateway.broker.reporter import RefusalReporter
 from gateway.broker.settings import BrokerSettings
 from gateway.broker.trie import Grant
@@ -45,6 +46,7 @@ class BrokerCounters:
     rejected: int  # readings that were not stored
     denied: int  # against an access rule
     dropped: int  # by a limit of a queue or of the retained messages
+    throttled: int  # how often a device was slowed down
 
 
 class EmbeddedBroker:
@@ -99,6 +101,7 @@ class EmbeddedBroker:
             rejected=tally.rejected,
             denied=tally.denied,
             dropped=tally.dropped,
+            throttled=tally.throttled,
         )
 
     @property
@@ -128,6 +131,8 @@ class EmbeddedBroker:
             context=LinkContext(self._core, lambda: f"auto-{secrets.token_hex(8)}"),
             authenticator=self._authenticator,
             gate=self._gate,
+            rates=DeviceRates(self._settings),
+            clock=self._clock,
             open_connections=self._connections,
             spawn=group.create_task,
         )

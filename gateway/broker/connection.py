@@ -17,9 +17,11 @@ from gateway.broker.codec.packets import Connect
 from gateway.broker.codec.reasons import Reason
 from gateway.broker.gate import ConnectionGate, Place
 from gateway.broker.link import ClientLink, LinkContext
+from gateway.broker.rates import DeviceRates
 from gateway.broker.tls import certificate_name
+from gateway.clock import Clock
 from gateway.errors import AuthenticatorBusyError
-from gateway.model.principal import Principal
+from gateway.model.principal import Principal, PrincipalKind
 from gateway.ports import Authenticator
 
 _log = logging.getLogger(__name__)
@@ -37,6 +39,8 @@ class ConnectionHost:
     context: LinkContext
     authenticator: Authenticator
     gate: ConnectionGate
+    rates: DeviceRates
+    clock: Clock
     open_connections: "set[Connection]"
     spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
@@ -62,7 +66,9 @@ class Connection(asyncio.Protocol):
         self._is_held = False
         self._is_releasing = False
         self._is_write_paused = False
+        self._is_throttled = False
         self._is_closed = False
+        self._device: Principal | None = None  # whose messages are counted
 
     @property
     def is_slow(self) -> bool:
@@ -81,7 +87,7 @@ class Connection(asyncio.Protocol):
         own = transport.get_extra_info("sockname")
         if peer and own:  # not when the peer is gone already
             self._address = peer_address(str(peer[0]), str(own[0]))
-        self._place = self._host.gate.enter(self._address)
+        self._place = self._host.gate.enter(self._address, self._host.clock.monotonic_ns())
         if self._place is None:
             self._is_closed = True
             transport.abort()
@@ -98,7 +104,10 @@ class Connection(asyncio.Protocol):
         """Hand bytes to the link."""
         if not self._is_closed:
             self._received_at = self._loop.time()
+            before = self._core.tally.received
             self._link.receive(data)
+            if self._device is not None:
+                self._count(self._device, self._core.tally.received - before, len(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave, after handling what had arrived whole."""
@@ -209,12 +218,18 @@ class Connection(asyncio.Protocol):
         if password_version != self._core.password_version:
             # Perhaps the password that was just verified is no longer the right one: ask again.
             principal, reason = None, Reason.SERVER_UNAVAILABLE
+        if principal is not None and not self._host.rates.may_connect(
+            principal, self._host.clock.monotonic_ns()
+        ):
+            principal, reason = None, Reason.CONNECTION_RATE_EXCEEDED
         if principal is None:
             self._core.reporter.refused(self._address, reason)
             self._link.refuse(reason)
             return
         if self._place is not None:
             self._place.authenticated()
+        if principal.kind is PrincipalKind.DEVICE:
+            self._device = principal
         self._link.admit(principal)
         if self._link.keep_alive_s and not self._is_closed:
             self._received_at = self._loop.time()
@@ -224,13 +239,31 @@ class Connection(asyncio.Protocol):
         self._is_releasing = False
         if not self._is_closed:
             self._is_held = False
+            before = self._core.tally.received
             self._link.resume()
+            if self._device is not None:
+                self._count(self._device, self._core.tally.received - before, 0)
             self._apply_holds()
+
+    def _count(self, device: Principal, messages: int, size: int) -> None:
+        """Read no more for a while from a device that sends more than it may."""
+        now_ns = self._host.clock.monotonic_ns()
+        wait_s = self._host.rates.spend(device.name, messages, size, now_ns)
+        if wait_s > 0 and not self._is_throttled and not self._is_closed:
+            self._is_throttled = True
+            self._core.tally.throttled += 1
+            self._core.reporter.throttled(device)
+            self._loop.call_later(wait_s, self._end_throttle)
+            self._apply_holds()
+
+    def _end_throttle(self) -> None:
+        self._is_throttled = False
+        self._apply_holds()
 
     def _apply_holds(self) -> None:
         if self._is_closed or self._transport is None:
             return
-        if self._is_held or self._is_write_paused:
+        if self._is_held or self._is_write_paused or self._is_throttled:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()

@@ -49,6 +49,10 @@ class Reporter(Protocol):
         """A limit made the broker end a session."""
         ...
 
+    def throttled(self, principal: Principal) -> None:
+        """A device sends more than it may: it is read from more slowly."""
+        ...
+
     def refused(self, address: str, reason: Reason) -> None:
         """A CONNECT was refused."""
         ...
@@ -66,6 +70,7 @@ class Tally:
     rejected: int = 0
     denied: int = 0
     dropped: int = 0
+    throttled: int = 0
 
 
 class BrokerCore:

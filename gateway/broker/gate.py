@@ -1,12 +1,13 @@
 """How many connections there are, in all and per network. A surplus one is closed at once.
 
-Peers that have not proved who they are have fewer places, so silent or guessing strangers leave
+One network may connect only so often. Peers that have not proved who they are have fewer places, so silent or guessing strangers leave
 room for devices; some places are for this machine only, so nobody locks the gateway's services out.
 """
 
 from collections import Counter
 
 from gateway.broker.addresses import LOOPBACK, network_of
+from gateway.broker.rates import RateLimits
 from gateway.broker.settings import BrokerSettings
 
 
@@ -42,16 +43,20 @@ class ConnectionGate:
         self.by_network: Counter[str] = Counter()
         self.unauthenticated: Counter[str] = Counter()
         self.refused = 0
+        self._rates = RateLimits(
+            limits.connects_per_s_per_address, limits.connects_burst_per_address
+        )
 
     @property
     def connections(self) -> int:
         """How many connections there are now."""
         return self.by_network.total()
 
-    def enter(self, address: str) -> Place | None:
+    def enter(self, address: str, now_ns: int) -> Place | None:
         """Return a place for a new connection, or None to refuse it."""
         network = network_of(address)
-        if not self._has_room(network):
+        is_too_fast = network != LOOPBACK and not self._rates.take(network, 1, now_ns)
+        if is_too_fast or not self._has_room(network):
             self.refused += 1
             return None
         self.by_network[network] += 1

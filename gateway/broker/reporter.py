@@ -43,6 +43,10 @@ class RefusalReporter:
         """Log that the broker itself ended a session."""
         self._log_seldom(principal, f"a session was closed: {reason}")
 
+    def throttled(self, principal: Principal) -> None:
+        """Log that a device sends too much."""
+        self._log_seldom(principal, "it sends more than a device may: it is slowed down")
+
     def refused(self, address: str, reason: Reason) -> None:
         """Log a refused CONNECT: one line a minute for all of them, strangers' doing."""
         why = reason.name.lower().replace("_", " ")

@@ -28,6 +28,16 @@ class BrokerSettings:
     connections_per_address_max: int = 256  # one hostile host cannot take all the slots
     unauthenticated_max: int = 128  # a wave of reconnecting devices is verified in seconds
     unauthenticated_per_address_max: int = 32
+    connects_per_s_per_address: float = (
+        20.0  # loopback is free; houses of devices come back at once:
+    )
+    connects_burst_per_address: int = 512
+    connects_per_s_per_device: float = 2.0  # one in a loop, or two that share an id and a login
+    connects_burst_per_device: int = 60
+    messages_per_s_per_device: float = 5_000.0  # then it is read from more slowly: nothing is lost
+    messages_burst_per_device: int = 10_000
+    bytes_per_s_per_device: float = 4 * 1024 * 1024.0
+    bytes_burst_per_device: int = 8 * 1024 * 1024
     connect_timeout_s: float = 10.0  # for CONNECT to arrive, and again for its verification
     connect_bytes_max: int = 64 * 1024  # nobody is known yet
     keep_alive_max_s: int = 3_600  # MQTT 5 clients that ask for more are told so

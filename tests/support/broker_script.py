@@ -111,6 +111,9 @@ class Reporter:
     def closed(self, principal: Principal, reason: str) -> None:
         self.reports.append(f"{principal.name} closed")
 
+    def throttled(self, principal: Principal) -> None:
+        self.reports.append(f"{principal.name} throttled")
+
     def refused(self, address: str, reason: Reason) -> None:
         self.reports.append(f"{address} {reason.name}")
 

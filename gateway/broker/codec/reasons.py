@@ -32,6 +32,7 @@ class Reason(enum.IntEnum):
     QUOTA_EXCEEDED = 0x97
     ADMINISTRATIVE_ACTION = 0x98
     PAYLOAD_FORMAT_INVALID = 0x99
+    CONNECTION_RATE_EXCEEDED = 0x9F
 
     @property
     def is_failure(self) -> bool:
@@ -45,6 +46,7 @@ _CONNACK_3_1_1 = {
     Reason.CLIENT_IDENTIFIER_NOT_VALID: 2,
     Reason.SERVER_UNAVAILABLE: 3,
     Reason.SERVER_BUSY: 3,
+    Reason.CONNECTION_RATE_EXCEEDED: 3,
     Reason.BAD_USER_NAME_OR_PASSWORD: 4,
 }
 _NOT_AUTHORIZED_3_1_1 = 5

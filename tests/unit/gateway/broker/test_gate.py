@@ -12,7 +12,7 @@ def gate(**limits: Any) -> ConnectionGate:
 
 
 def entered(gate: ConnectionGate, *addresses: str) -> list[bool]:
-    return [gate.enter(address) is not None for address in addresses]
+    return [gate.enter(address, 0) is not None for address in addresses]
 
 
 def test_one_address_cannot_take_all_the_slots():
@@ -26,7 +26,7 @@ def test_one_address_cannot_take_all_the_slots():
 def test_a_slot_that_is_left_is_free_again():
     slots = gate(connections_max=1)
     for _ in range(5):
-        place = slots.enter("10.0.0.1")
+        place = slots.enter("10.0.0.1", 0)
         assert place is not None
         place.leave()
 
@@ -51,7 +51,7 @@ def test_some_places_are_for_this_machine_only():
 
 def test_who_has_not_proved_who_it_is_has_fewer_places():
     slots = gate(unauthenticated_max=3, unauthenticated_per_address_max=2)
-    first = slots.enter("10.0.0.1")
+    first = slots.enter("10.0.0.1", 0)
     assert first is not None
 
     assert entered(slots, "10.0.0.1", "10.0.0.1") == [True, False]
@@ -69,3 +69,15 @@ def test_strangers_do_not_take_the_unauthenticated_places_of_this_machine():
 
     assert entered(slots, "10.0.0.1", "10.0.0.2", "10.0.0.3") == [True, True, False]
     assert entered(slots, "127.0.0.1", "127.0.0.1", "127.0.0.1") == [True, True, False]
+
+
+def test_one_network_connects_only_so_often_and_this_machine_as_it_likes():
+    slots = gate(connects_per_s_per_address=1, connects_burst_per_address=2)
+    second_ns = 1_000_000_000
+
+    assert entered(slots, "10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2") == [
+        *(True, True, False, True)
+    ]
+    assert slots.enter("10.0.0.1", second_ns) is not None
+    assert slots.enter("10.0.0.1", second_ns) is None
+    assert all(entered(slots, *["127.0.0.1"] * 20))
