@@ -40,11 +40,13 @@ from ledger.consensus.inputs import (
     BlockBuilt,
     BlockRefused,
     BlockValidated,
+    BuildPostponed,
     EpochOpened,
     Input,
     MessageReceived,
     Now,
     SignaturesVerified,
+    SignerUnavailable,
     Started,
     Ticked,
     VoteRefused,
@@ -105,6 +107,7 @@ class LabNode:
         self.is_up = False
         self.is_paused = False
         self.is_guarded = True
+        self.is_signer_away = False
         self.wall_offset_ms = 0
         self.is_synchronised = True
         self.has_work = True
@@ -253,7 +256,9 @@ class LabNode:
         )
         return SignaturesVerified(wanted.peer, votes, certificates, wanted.message)
 
-    def _sign(self, wanted: SignVote) -> VoteSigned | VoteRefused:
+    def _sign(self, wanted: SignVote) -> VoteSigned | VoteRefused | SignerUnavailable:
+        if self.is_signer_away:
+            return SignerUnavailable(wanted.kind, wanted.epoch, wanted.slot, wanted.block_hash)
         request = VoteRequest(wanted.kind, wanted.epoch, wanted.slot, wanted.block_hash)
         if self.is_guarded:
             verdict = judge(self.disk.guard_record, request)
@@ -274,7 +279,9 @@ class LabNode:
         assert seat is not None, "only a member of the set votes"
         return Vote(*place, voter=seat, signature=self.world.scheme.sign(self._seed, message))
 
-    def _build(self, wanted: BuildBlock) -> BlockBuilt:
+    def _build(self, wanted: BuildBlock) -> BlockBuilt | BuildPostponed:
+        if self.is_signer_away:
+            return BuildPostponed(wanted.slot)
         transactions = self.transactions(wanted.parent.height + 1)
         parent_root = self._state_roots[wanted.parent.hash]
         proposal = self.world.application.build(wanted, parent_root, transactions)

@@ -76,6 +76,15 @@ def add_certificate(state: State, certificate: Certificate) -> bool:
             want_block(state, block_hash, certificate)
         else:
             persist(state, block)
-    if kind is VoteKind.NOTARIZE and slot >= state.slot and state.epoch.our_seat is not None:
-        ask_vote(state, VoteKind.FINALIZE, slot, block_hash)  # refused iff we nullified the slot
+    if kind is VoteKind.NOTARIZE and may_finalize(state, slot):
+        ask_vote(state, VoteKind.FINALIZE, slot, block_hash)
     return True
+
+
+def may_finalize(state: State, slot: int) -> bool:
+    """Tell whether to ask for our FINALIZE: in a slot that we have neither left nor asked to skip.
+
+    The guard, which alone remembers a former life, refuses it after any NULLIFY.
+    """
+    has_skipped = slot == state.slot and VoteKind.NULLIFY in state.asked
+    return state.epoch.our_seat is not None and slot >= state.slot and not has_skipped

@@ -38,7 +38,7 @@ class VerifySignatures:
 
 @dataclass(frozen=True, slots=True)
 class BuildBlock:
-    """Build and execute a block for `slot` on `parent`; answered by `BlockBuilt`.
+    """Build and execute a block for `slot` on `parent`; answered by `BlockBuilt` or `BuildPostponed`.
 
     `parent` is final or was validated or built before. Slot 0 of it is the epoch's root.
     """

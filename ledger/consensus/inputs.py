@@ -72,6 +72,13 @@ class BlockBuilt:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildPostponed:
+    """The block that was asked for cannot be built now: the signer did not answer with its reveal."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
 class BlockValidated:
     """The block that was asked about is valid on its parent."""
 
@@ -119,7 +126,15 @@ class EpochOpened:
     epoch: Epoch
 
 
-Answer = BlockBuilt | BlockValidated | BlockRefused | VoteSigned | VoteRefused | SignerUnavailable
+Answer = (
+    BlockBuilt
+    | BuildPostponed
+    | BlockValidated
+    | BlockRefused
+    | VoteSigned
+    | VoteRefused
+    | SignerUnavailable
+)
 Input = (
     Started | Ticked | PeerConnected | MessageReceived | SignaturesVerified | EpochOpened | Answer
 )

@@ -20,6 +20,7 @@ from ledger.consensus.inputs import (
     BlockBuilt,
     BlockRefused,
     BlockValidated,
+    BuildPostponed,
     EpochOpened,
     Input,
     MessageReceived,
@@ -33,7 +34,12 @@ from ledger.consensus.inputs import (
     VoteSigned,
 )
 from ledger.consensus.parents import get_justification
-from ledger.consensus.proposing import is_leading, take_built, try_propose
+from ledger.consensus.proposing import (
+    is_leading,
+    postpone_building,
+    take_built,
+    try_propose,
+)
 from ledger.consensus.receiving import receive, take_verified
 from ledger.consensus.slots import enter, find_next_slot, get_deadline_ms, get_due_ms, set_pace
 from ledger.consensus.state import Candidate, Rules, State
@@ -107,6 +113,8 @@ def _take_answer(state: State, answer: Answer) -> bool:
             return count_vote(state, vote)
         case BlockBuilt(proposal):
             take_built(state, proposal)
+        case BuildPostponed(slot):
+            postpone_building(state, slot)
         case BlockValidated(block_hash):
             take_verdict(state, block_hash, None)
         case BlockRefused(block_hash, detail):
@@ -213,7 +221,7 @@ def _find_wake_ms(state: State) -> int:
     now_ms, pace, rules = state.now.monotonic_ms, state.pace, state.rules
     times = [now_ms + rules.heartbeat_ms]
     if is_leading(state) and state.building is None and state.slot not in state.candidates:
-        due_ms = get_due_ms(state)
+        due_ms = max(get_due_ms(state), pace.build_again_ms)
         if due_ms <= now_ms and not pace.has_ticked:
             return now_ms
         times.append(due_ms)

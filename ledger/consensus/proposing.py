@@ -33,7 +33,7 @@ def try_propose(state: State) -> None:
         return
     if not state.pace.has_ticked or VoteKind.NOTARIZE in state.asked:
         return
-    if state.now.monotonic_ms < get_due_ms(state):
+    if state.now.monotonic_ms < max(get_due_ms(state), state.pace.build_again_ms):
         return
     parent = find_parent(state)
     if parent is None or (parent.proposal is not None and not settle(state, parent.proposal)):
@@ -54,6 +54,13 @@ def _build(state: State, parent: Parent) -> None:
         take_built(state, build_seal(parent.proposal, state.epoch, state.slot, time_ms, signers))
     else:
         state.emit(BuildBlock(state.epoch, state.slot, parent.tip, signers, time_ms))
+
+
+def postpone_building(state: State, slot: int) -> None:
+    """Ask for our block again a little later, if the slot is still ours to lead."""
+    if state.building is not None and state.building.slot == slot:
+        state.building = None
+        state.pace.build_again_ms = state.now.monotonic_ms + state.rules.retry_ms
 
 
 def take_built(state: State, proposal: Proposal) -> None:

@@ -74,6 +74,7 @@ class Pace:
     entered_ms: int = 0
     due_ms: int = 0
     due_idle_ms: int = 0
+    build_again_ms: int = 0  # not before this, after a build was postponed
     is_set: bool = False  # whether the parent was known, which both depend on
     has_ticked: bool = False  # whether the shell has told since then if there is work
     is_over: bool = False  # nothing good can come in this slot any more: skip it

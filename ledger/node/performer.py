@@ -39,6 +39,7 @@ from ledger.consensus.inputs import (
     BlockBuilt,
     BlockRefused,
     BlockValidated,
+    BuildPostponed,
     EpochOpened,
     Input,
     SignaturesVerified,
@@ -205,7 +206,12 @@ class Performer:
         transactions = parts.mempool.take(TRANSACTIONS_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, view)
 
         def done(future: asyncio.Future[BuiltBlock]) -> None:
-            if not future.cancelled():
+            if future.cancelled():
+                return
+            if isinstance(error := future.exception(), SignerError):
+                self._note_lost_signer(error)
+                self._inbox.put(BuildPostponed(wanted.slot))
+            else:
                 self._inbox.put(lambda: self._take_built(future.result()))
 
         self._worker.start(lambda: parts.chain.build(wanted, transactions), done)
@@ -255,9 +261,7 @@ class Performer:
             _log.warning("slot %d: %s vote refused: %s", effect.slot, effect.kind.name, error)
             return VoteRefused(effect.kind, effect.slot, str(error))
         except SignerError as error:
-            if not self._is_signer_lost:
-                _log.warning("waiting for the SmartAgent: %s", error)
-            self._is_signer_lost = True
+            self._note_lost_signer(error)
             return SignerUnavailable(*subject)
         if self._is_signer_lost:
             _log.info("the SmartAgent signs again")
@@ -269,6 +273,11 @@ class Performer:
             raise SignerError(f"the SmartAgent's vote is not valid on this chain: {refusal}")
         self._own_votes.note(vote)
         return VoteSigned(vote)
+
+    def _note_lost_signer(self, error: SignerError) -> None:
+        if not self._is_signer_lost:
+            _log.warning("waiting for the SmartAgent: %s", error)
+        self._is_signer_lost = True
 
     async def _commit(self, effect: CommitBlock) -> None:
         parts = self._parts

@@ -184,12 +184,12 @@ class _Run:
             network.flap((first, second), 1_000, HEAL_MS)
 
     def _disturb_node(self, node: LabNode) -> None:
-        """Crash it now, or at one of its next writes; or stop it for a while."""
+        """Crash it now, or at one of its next writes; or stop it, or its signer, for a while."""
         random, clockwork = self.random, self.cluster.clockwork
         if not node.is_up or random.random() * 1_000 >= self.scenario.crash:
             return
         back_ms = clockwork.now_ms + random.randint(100, 9_000)
-        match random.choice(("crash", "power cut", "power cut", "pause")):
+        match random.choice(("crash", "power cut", "power cut", "pause", "signer")):
             case "crash":
                 node.crash()
                 clockwork.at(back_ms, self._restart, node)
@@ -197,9 +197,15 @@ class _Run:
                 node.disk.cut_at = node.disk.writes + random.randint(1, 6)
                 node.disk.cut_before = random.random() < 0.5
                 clockwork.at(back_ms, self._restart, node)
-            case _:
+            case "pause":
                 node.pause()
                 clockwork.at(back_ms, node.resume)
+            case _:
+                node.is_signer_away = True
+                clockwork.at(back_ms, self._bring_signer_back, node)
+
+    def _bring_signer_back(self, node: LabNode) -> None:
+        node.is_signer_away = False
 
     def _restart(self, node: LabNode) -> None:
         node.disk.cut_at = None
@@ -212,6 +218,7 @@ class _Run:
         self.cluster.network.heal()
         for node in self.honest:
             node.resume()
+            self._bring_signer_back(node)
             self._restart(node)
         self.liveness.note_heal()
 

@@ -31,6 +31,7 @@ MUTANTS = (
         "gateway/smart_agent/judge.py",
         "    if record.nullified:\n        return GuardRefusal.NULLIFIED\n",
         "",
+        kind="puppet",
     ),
     Mutant(
         "guard: a second NOTARIZE",

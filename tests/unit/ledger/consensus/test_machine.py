@@ -24,6 +24,7 @@ from ledger.consensus.inputs import (
     BlockBuilt,
     BlockRefused,
     BlockValidated,
+    BuildPostponed,
     MessageReceived,
     SignaturesVerified,
     SignerUnavailable,
@@ -107,6 +108,18 @@ class TestAlone:
         assert script.give(Ticked(has_work=True)) == []
         script.now_ms += 1
         assert script.give(Ticked(has_work=True)) == [SignVote(N, 0, 1, block.hash)]
+
+    def test_a_block_that_cannot_be_built_now_is_asked_for_again(self):
+        script = Script(agents=1)
+        (build,) = script.start()
+        assert script.give(BuildPostponed(1)) == []
+        script.now_ms += RETRY_MS - 1
+        assert script.give(Ticked(has_work=True)) == []
+        script.now_ms += 1
+        (again,) = script.give(Ticked(has_work=True))
+        assert isinstance(build, BuildBlock)
+        assert isinstance(again, BuildBlock)
+        assert again.slot == build.slot
 
     def test_the_block_in_the_log_is_the_one_that_is_voted_for(self):
         script = Script(agents=1)
@@ -228,6 +241,16 @@ class TestCertificates:
         assert wanted[1] == SignVote(F, 0, 1, block.hash)
         assert any(isinstance(effect, Gossip) for effect in effects)
         assert script.state.slot == 2
+
+    def test_who_asked_to_skip_a_slot_does_not_ask_to_finalize_in_it(self):
+        script = Script(seat=seat_that_follows())
+        script.start()
+        script.now_ms += 10_000
+        assert SignVote(X, 0, 1, NO_HASH) in script.give(Ticked(has_work=True))
+        block = script.block()
+        notarization = certificate(N, 1, block.hash, 0, 1, 2)
+        effects = script.give(SignaturesVerified(NODES[1], (), (notarization,), None))
+        assert not any(isinstance(effect, SignVote) for effect in effects)
 
     def test_a_block_that_only_a_certificate_names_is_fetched_from_its_signers(self):
         script = Script(seat=0)
