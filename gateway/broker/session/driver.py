@@ -33,7 +33,7 @@ from gateway.broker.session.effects import (
     SendReceipt,
     SendRelease,
 )
-from gateway.broker.session.machine import apply
+from gateway.broker.session.machine import apply, is_sent_at_once
 from gateway.broker.session.state import SessionLimits, SessionState, get_size
 from gateway.broker.trie import Grant
 from gateway.clock import Clock
@@ -239,17 +239,16 @@ class Session:
     def _deliver(
         self, message: Message, grant: Grant, *, is_retained: bool, is_replay: bool
     ) -> bool:
-        qos = min(message.qos, grant.qos)
+        qos, outlet = min(message.qos, grant.qos), self.outlet
+        room = outlet.room() if outlet is not None else 0
+        now_ms = self._clock.now_ms()
+        if outlet is not None and is_sent_at_once(self.state, qos, room):
+            delivery = Delivery(0, 0, message, qos, is_retained, grant.identifiers)
+            outlet.send_publish(delivery, now_ms, is_dup=False)
+            return True
         has_budget = self._budget.has_room(len(message.payload))
         event = inputs.Deliver(
-            message,
-            qos,
-            is_retained,
-            grant.identifiers,
-            is_replay,
-            has_budget,
-            self._room(),
-            self._clock.now_ms(),
+            message, qos, is_retained, grant.identifiers, is_replay, has_budget, room, now_ms
         )
         return self._apply(event)
 

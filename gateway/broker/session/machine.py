@@ -77,6 +77,11 @@ def apply(state: SessionState, event: Input) -> Effects:
             assert_never(event)
 
 
+def is_sent_at_once(state: SessionState, qos: int, room: int) -> bool:
+    """Tell whether a message changes nothing here: it is sent and forgotten [MQTT-4.3.1-1]."""
+    return qos == 0 and room > 0 and state.is_connected and not state.queue
+
+
 def process_deliver(state: SessionState, event: Deliver) -> Effects:
     """Take a message for the client, or drop it where a limit says so."""
     qos = event.qos
@@ -97,8 +102,6 @@ def process_deliver(state: SessionState, event: Deliver) -> Effects:
         event.is_retained,
         event.subscription_ids,
     )
-    if not qos and event.room > 0 and not state.queue:
-        return (SendPublish(delivery, is_dup=False),)
     state.queue.append(delivery)
     state.held_bytes += size
     if not state.is_kept or not qos:
