@@ -1,6 +1,8 @@
 """What sessions and retained messages cost an SD card: commits a second and bytes a day.
 
-    .venv/bin/python -m tests.benchmarks.bench_journal [--seconds 130]
+    .venv/bin/python -m tests.benchmarks.bench_journal [--seconds 130] [--load gateway_states]
+
+What the gateway retains is written every ten minutes: its load needs more than 600 seconds.
 
 Each load runs for a while on the journal of the broker, in real time; commits are counted by the
 journal, bytes are what the process handed to write(2) (`wchar` in /proc/self/io), with the last
@@ -109,10 +111,13 @@ def committed(journal: SqliteJournal) -> Awaitable[str | None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=int, default=130)
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--load", choices=[load.__name__ for load in LOADS])
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for load in LOADS:
-            commits, day = asyncio.run(run(load, Path(folder), seconds))
+            if options.load not in (None, load.__name__):
+                continue
+            commits, day = asyncio.run(run(load, Path(folder), options.seconds))
             print(
                 f"{load.__name__:<28} {commits:5.2f} commits/s  {day / 1e6:8.0f} MB/day", flush=True
             )

@@ -56,5 +56,5 @@ def test_what_nobody_waits_for_is_written_seldom():
     assert pace.next_at(2.0, CHANGED) == 1.0 + UNPROMISED_WAIT_S
     assert pace.next_at(3.0, NOTHING) is None
     assert pace.next_at(4.0, RETAINED) == 4.0 + RETAINED_WAIT_S
-    assert not pace.is_retained_due(63.0)
-    assert pace.is_retained_due(64.0)
+    assert not pace.is_retained_due(3.0 + RETAINED_WAIT_S)
+    assert pace.is_retained_due(4.0 + RETAINED_WAIT_S)
