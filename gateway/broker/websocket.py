@@ -145,6 +145,12 @@ class WebSocketProtocol(asyncio.Protocol):
             self._flush()
 
     def _answer(self, request: Request) -> None:
+        if not all(
+            name.isascii() and value.isascii() for name, value in request.headers.raw_items()
+        ):
+            # The library would fail on them, and log how.
+            self._frames.send_response(self._frames.reject(400, "headers are plain text\n"))
+            return
         response = self._frames.accept(request)  # which refuses more than one Origin
         origin = request.headers.get("Origin") if response.status_code == _ACCEPTED else None
         hosts = request.headers.get_all("Host")

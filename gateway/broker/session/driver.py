@@ -75,6 +75,7 @@ class Session:
         "_budget",
         "_clock",
         "_recorder",
+        "_unsendable",
         "expiry_s",
         "outlet",
         "principal",
@@ -93,6 +94,7 @@ class Session:
         self.expiry_s = 0
         self.outlet: Outlet | None = None
         self.state = SessionState(key, limits)
+        self._unsendable: list[int] = []  # packet ids of messages too large for the client
 
     @property
     def key(self) -> SessionKey:
@@ -266,6 +268,14 @@ class Session:
 
     def _apply(self, event: inputs.Input) -> bool:
         """Perform what follows; for a message that comes or goes, tell whether it does so."""
+        is_passed = self._apply_one(event)
+        while self._unsendable:  # in turn: a queue of nothing else must not pile up calls
+            packet_ids, self._unsendable = self._unsendable, []
+            for packet_id in packet_ids:
+                self._apply_one(inputs.Unsendable(packet_id, self._room(), self._clock.now_ms()))
+        return is_passed
+
+    def _apply_one(self, event: inputs.Input) -> bool:
         held_bytes = self.state.held_bytes
         effects = apply(self.state, event)
         if self.state.held_bytes != held_bytes:
@@ -288,7 +298,7 @@ class Session:
             return
         now_ms = self._clock.now_ms()
         if not outlet.send_publish(delivery, now_ms, is_dup=effect.is_dup) and delivery.qos:
-            self._apply(inputs.Unsendable(delivery.packet_id, outlet.room(), now_ms))
+            self._unsendable.append(delivery.packet_id)
 
     def _perform(self, effect: Effect) -> None:
         outlet = self.outlet

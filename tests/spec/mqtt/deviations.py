@@ -37,6 +37,7 @@ _MOSQUITTO: dict[str, str] = {
     "test_no_local_is_not_for_shared_subscriptions[": "takes no local there",
     "test_a_shared_subscription_brings_no_retained_message[": "sends retained messages",
     "test_a_message_once_sent_comes_again_even_after_its_time[": "drops it" + _AT_TIMES,
+    "test_a_queue_of_messages_too_large_for_a_client_neither_stops": "stops",
     "test_the_end_of_the_session_ends_the_delay[": "waits for the delay nevertheless",
 }
 

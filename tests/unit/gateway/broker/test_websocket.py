@@ -82,6 +82,11 @@ def peer():
     return peer
 
 
+@pytest.mark.parametrize("header", [b"Upgrade: \xf7", b"Sec-WebSocket-Key: \xc8"])
+def test_headers_that_are_not_plain_text_are_refused(header):
+    assert Peer().shake_hands(b"Host: house", header) == 400
+
+
 def test_a_packet_may_span_frames_and_a_frame_hold_several_packets(peer):
     stream = peer.frame(2, b"ab", fin=False) + peer.frame(0, b"cd") + peer.frame(2, b"efgh")
     for byte in stream:

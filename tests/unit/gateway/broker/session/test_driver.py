@@ -54,6 +54,14 @@ class Wire:
         return sent
 
 
+class Picky(Wire):
+    """A client that takes only messages of one byte."""
+
+    def send_publish(self, delivery: Delivery, now_ms: int, *, is_dup: bool) -> bool:
+        is_small = len(delivery.message.payload) == 1
+        return is_small and super().send_publish(delivery, now_ms, is_dup=is_dup)
+
+
 def make_session(budget: OutboundBudget | None = None) -> Session:
     shared = (budget or OutboundBudget(BUDGET), Recorder(VolatileJournal()), SystemClock())
     return Session(("reader", "c1"), PRINCIPAL, LIMITS, shared)
@@ -94,6 +102,18 @@ def test_the_window_holds_the_third_message_until_an_acknowledgement():
 
     session.acknowledge(2)
     assert wire.take() == [encode_publish(message("c"), 1, 3)]
+
+
+def test_messages_too_large_for_the_client_make_room_and_the_rest_keeps_its_order():
+    session = make_session()
+    attach(session, Wire())
+    session.detach()
+    for text in ("large", "a", "b"):
+        session.deliver(message(text), Grant(1))
+
+    picky = attach(session, Picky())
+
+    assert [data[-1:] for data in picky.take()] == [b"a", b"b"]
 
 
 def test_an_acknowledgement_of_nothing_changes_nothing():
