@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.metering.ecdsa import Curve
+from gateway.smart_agent.identity_messages import LeaseStanding, Proofs, ReportLease, SignSession
 from gateway.smart_agent.judge import EPOCH_MAX, SLOT_MAX
 from gateway.smart_agent.keys import Purpose
 from gateway.smart_agent.messages import (
@@ -37,13 +39,24 @@ from gateway.smart_agent.messages import (
     decode_response,
     encode_frame,
 )
+from gateway.smart_agent.metering_messages import (
+    AskPage,
+    OcmfSigned,
+    SignMeasurement,
+    SignOcmf,
+)
 from gateway.smart_agent.sealed_key import open_sealed_key
+from gateway.smart_agent.spending_messages import ApprovePayment, AskSpending
 from gateway.smart_agent.unlock import find_unlock, load_unlock
 from ledger.codec import canonical
 from ledger.crypto.domains import NO_HASH, VoteKind
+from ledger.identity.grant import Role
+from ledger.identity.session_token import SessionToken, Side
+from ledger.types.metering import SignedRecord
 from ledger.types.offers import Quote, ReadingBatch, Voucher
 from ledger.types.transaction import RegisterDevice, Transaction, Transfer
 from tests.support.agent_process import AGENT
+from tests.support.metering import make_record
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -59,6 +72,8 @@ def seeds_for(keys):
         Transaction(OTHER, metering, 0, metering, 1000, 9, RegisterDevice(A, B))
     )
     batch = canonical.encode(ReadingBatch(OTHER, metering, A, B, 1, 5, 0, 9, A))
+    token = SessionToken(OTHER, Side.INITIATOR, keys.node, Role.AGENT, A, B, Role.AGENT, B, A, A, B)
+    signed_record = SignedRecord(canonical.encode(make_record(signer=metering)), bytes(64))
     requests: list[Request] = [
         Describe(),
         Bind(OTHER),
@@ -74,6 +89,13 @@ def seeds_for(keys):
         ReportTip(is_at_tip=True, agents=4),
         ReportOwnVote(VoteKind.NOTARIZE, EPOCH_MAX, SLOT_MAX, B, bytes(64)),
         OnionReveal(B),
+        SignSession(canonical.encode(token)),
+        SignMeasurement(canonical.encode(make_record(chain_id=OTHER, signer=metering))),
+        SignOcmf(Curve.SECP256R1, (canonical.encode(signed_record),)),
+        AskPage(A),
+        ReportLease(LeaseStanding.HELD, ""),
+        AskSpending(),
+        ApprovePayment(b"no such passphrase", A),
     ]
     return [encode_frame(request)[HEADER_BYTES:] for request in requests]
 
@@ -128,7 +150,7 @@ class Attacker:
     def _take(self, header):
         answer = decode_response(self._read(int.from_bytes(header, "big")))
         assert answer is not None, "every answer is one of ours"
-        assert not isinstance(answer, Signed | SignedMany), "no signature"
+        assert not isinstance(answer, Signed | SignedMany | OcmfSigned | Proofs), "no signature"
         self.answers += 1
         self.refused += isinstance(answer, Refused)
 
