@@ -158,6 +158,12 @@ class LedgerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     archive_url_file: str = ""
 
 
+class MetricsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[metrics]`: where Prometheus may ask over HTTP; empty: nowhere."""
+
+    listen: str = ""
+
+
 class SimulationSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[simulation]`: gateway time runs `factor` times as fast from `start_ms` (Unix ms).
 
@@ -177,6 +183,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anchoring: AnchoringSection = AnchoringSection()
     discovery: DiscoverySection = DiscoverySection()
     ledger: LedgerSection = LedgerSection()
+    metrics: MetricsSection = MetricsSection()
     simulation: SimulationSection | None = None
 
 

@@ -7,6 +7,8 @@ decides.
 import asyncio
 import importlib.metadata
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 import msgspec
 
@@ -19,6 +21,7 @@ from gateway.app.identity_keeper import IdentityKeeper
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.metering import MeteringBook
 from gateway.app.metering_witness import SessionWitness
+from gateway.app.metrics import MetricsServer
 from gateway.app.own_broker import OwnBroker
 from gateway.app.publishing import ReadingPublisher
 from gateway.app.sessions import SessionRecorder
@@ -132,6 +135,7 @@ class _Gateway:
                 tasks = [
                     group.create_task(work)
                     for work in (
+                        *self._metrics(),
                         self._store.watch(),
                         self._broker.run(),
                         self._devices.run(self._recorder),
@@ -152,6 +156,12 @@ class _Gateway:
                     task.cancel()
         finally:
             await self._broker.stop()
+
+    def _metrics(self) -> list[Coroutine[Any, Any, None]]:
+        listen = self._settings.metrics.listen
+        if not listen:
+            return []
+        return [MetricsServer(parse_listen(listen)).run(self._health, self._ledger)]
 
     def _is_alive(self) -> bool:
         return asyncio.get_running_loop().time() - self._beat_s < STALLED_S

@@ -47,6 +47,9 @@ listen = {ledger_listen}               # "0.0.0.0:8884": where other nodes reach
 peers = {peers}                # "ssp1...@192.168.1.20:8884": nodes to stay connected to
 # tls = true               # between nodes
 
+[metrics]
+# listen = "127.0.0.1:9477"  # Prometheus asks here: http://127.0.0.1:9477/metrics
+
 [discovery]
 enabled = true             # announce this gateway by mDNS as _smartshare._tcp
 interfaces = []            # addresses to announce on; empty: all but loopback
