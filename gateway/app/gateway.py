@@ -105,8 +105,9 @@ class _Gateway:
         )
         self._ledger = LedgerLink(self._broker, settings.name)
         author = TransactionAuthor(store, agent, self._ledger, keys.chain_id, keys.metering)
-        witness = SessionWitness(MeteringBook(home, MeteringClient(agent), keys), self._ledger)
-        self._recorder = SessionRecorder(store, author, self._ledger, clock, witness)
+        book = MeteringBook(home, MeteringClient(agent), keys)
+        self._witness = SessionWitness(book, self._ledger)
+        self._recorder = SessionRecorder(store, author, self._ledger, clock, self._witness)
         policy = BatchPolicy(settings.anchoring.readings_max, settings.anchoring.age_max_ms)
         self._anchoring = AnchoringService(
             store,
@@ -197,6 +198,7 @@ class _Gateway:
                         *self._broker.problems,
                         self._anchoring.problem,
                         self._courier.problem,
+                        self._witness.problem,
                     ),
                 )
             ),

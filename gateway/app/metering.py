@@ -12,6 +12,7 @@ from gateway.settings import Home
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.metering_client import MeteringClient
 from ledger.crypto.domains import NO_HASH
+from ledger.errors import CodecError
 from ledger.types.metering import Mark, Meter, MeteringRecord, MeterState
 from ledger.types.reading import Reading
 
@@ -97,9 +98,13 @@ class MeteringBook:
         return page
 
     def newest_of(self, device: str, session: str) -> MeteringRecord | None:
-        """Return the newest record of a session, if there is one."""
-        for raw in reversed(MeteringFile(self._home, device).pages()):
-            record = decode_page(raw)[0].record
-            if record.session == session:
-                return record
+        """Return the newest record of a session, if there is one; raises `SettingsError`."""
+        file = MeteringFile(self._home, device)
+        try:
+            for raw in reversed(file.pages()):
+                record = decode_page(raw)[0].record
+                if record.session == session:
+                    return record
+        except CodecError as error:
+            raise SettingsError(f"{file.path}: damaged: {error}: restore it") from None
         return None

@@ -6,15 +6,17 @@ A contract without terms that name a quantity has no marks: there is nothing tha
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
+from edge_contracts.errors import ContractError, ValueFormatError
 from edge_contracts.values import decode_value
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.metering import MeteringBook, Occasion, session_text
 from gateway.app.registry import SessionBinding
 from gateway.errors import GatewayError
 from gateway.model.ledger_api import QueryReply
+from ledger.errors import CodecError, Reason
 from ledger.types.metering import Mark, MeteringRecord
 from ledger.types.reading import Reading
 
@@ -74,39 +76,56 @@ class SessionWitness:
     async def recorded(
         self, device: str, binding: SessionBinding, readings: Sequence[Reading]
     ) -> None:
-        """Mark the begin of a session and changes of its tariff."""
+        """Mark the begin of a session and changes of its tariff; raises `MessagingError`."""
         terms = await self._find_terms(binding.contract)
         if terms is None:
             return
         name = session_text(binding.contract, binding.session)
         for reading in readings:
-            zone = terms.zone_at(reading.gateway_time_ms)
-            newest = await self._find_newest(device, name)
-            if newest is None:
-                await self._mark(
-                    device, name, reading, Occasion(Mark.BEGIN, terms.quantity, name, zone)
-                )
-            elif newest.tariff != zone and newest.mark not in _ENDS:
-                occasion = Occasion(Mark.TARIFF, terms.quantity, name, zone)
-                await self._mark(device, name, reading, occasion)
+            await self._guarded(device, self._mark_reading(device, name, reading, terms))
 
     async def ended(self, device: str, binding: SessionBinding, last: Reading | None) -> None:
         """Mark the end of a session with the newest reading that was recorded in it."""
         terms = await self._find_terms(binding.contract)
-        name = session_text(binding.contract, binding.session)
+        if terms is not None and last is not None:
+            name = session_text(binding.contract, binding.session)
+            await self._guarded(device, self._mark_end(device, name, last, terms))
+
+    async def _guarded(self, device: str, marking: Coroutine[None, None, None]) -> None:
+        """Let a record that cannot be made stop nothing else; it is told once."""
+        try:
+            await marking
+        except GatewayError as error:
+            if str(error) != self.problem:
+                logger.warning("%s: no measurement record: %s", device, error)
+            self.problem = str(error)
+        else:
+            self.problem = ""
+
+    async def _mark_reading(self, device: str, name: str, reading: Reading, terms: Terms) -> None:
+        zone = terms.zone_at(reading.gateway_time_ms)
         newest = await self._find_newest(device, name)
-        if terms is None or newest is None or last is None or newest.mark in _ENDS:
+        if newest is None:
+            mark = Mark.BEGIN
+        elif newest.tariff != zone and newest.mark not in _ENDS:
+            mark = Mark.TARIFF
+        else:
             return
-        await self._mark(
-            device, name, last, Occasion(Mark.END, terms.quantity, name, newest.tariff)
-        )
+        await self._mark(device, name, reading, Occasion(mark, terms.quantity, name, zone))
+
+    async def _mark_end(self, device: str, name: str, last: Reading, terms: Terms) -> None:
+        newest = await self._find_newest(device, name)
+        if newest is not None and newest.mark not in _ENDS:
+            occasion = Occasion(Mark.END, terms.quantity, name, newest.tariff)
+            await self._mark(device, name, last, occasion)
 
     async def _find_terms(self, contract: bytes) -> Terms | None:
         if contract not in self._terms:
             body = {"contract": contract.hex(), "method": "terms", "args": _EMPTY_MAP.hex()}
             reply = await self._ledger.call("query", body, QueryReply)
-            answer = decode_value(bytes.fromhex(reply.result)) if reply.ok else None
-            self._terms[contract] = parse_terms(answer)
+            if not reply.ok and reply.refusal.startswith(Reason.BUSY.value):
+                return None  # asked again with the next readings
+            self._terms[contract] = _read_terms(reply)
         return self._terms[contract]
 
     async def _find_newest(self, device: str, name: str) -> MeteringRecord | None:
@@ -116,13 +135,15 @@ class SessionWitness:
         return self._newest[key]
 
     async def _mark(self, device: str, name: str, reading: Reading, occasion: Occasion) -> None:
-        try:
-            page = await asyncio.to_thread(self._book.record, device, reading, occasion)
-        except GatewayError as error:
-            if str(error) != self.problem:
-                logger.warning("%s: no measurement record: %s", device, error)
-            self.problem = str(error)
-            return
-        self.problem = ""
+        page = await asyncio.to_thread(self._book.record, device, reading, occasion)
         self._newest[device, name] = page.record
         logger.info("%s: page %d, %s", device, page.record.page, occasion.mark.name.lower())
+
+
+def _read_terms(reply: QueryReply) -> Terms | None:
+    if not reply.ok:
+        return None
+    try:
+        return parse_terms(decode_value(bytes.fromhex(reply.result)))
+    except (ContractError, ValueFormatError, CodecError, ValueError):
+        return None

@@ -195,12 +195,12 @@ class SessionRecorder:
             if self._store.pending_count() >= pending_max:
                 return False
             await self._call(feed, [proof for _, proof in group])
+            newest = group[-1][0]
+            feed.sequence, feed.time_ms = newest.sequence, newest.gateway_time_ms
             if self._witness is not None:
                 await self._witness.recorded(
                     feed.device, feed.binding, [reading for reading, _ in group]
                 )
-            newest = group[-1][0]
-            feed.sequence, feed.time_ms = newest.sequence, newest.gateway_time_ms
         return True
 
     async def _call(self, feed: _Feed, proofs: list[bytes]) -> None:

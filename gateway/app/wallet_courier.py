@@ -9,7 +9,7 @@ from gateway.app.ledger_link import LedgerLink
 from gateway.app.wallet_file import WalletFile
 from gateway.app.wallet_queue import LIVE, Entry, Queue, Standing, see, settle, to_send, update
 from gateway.clock import Clock
-from gateway.errors import MessagingError, SettingsError
+from gateway.errors import GatewayError, MessagingError
 from gateway.model.ledger_api import AccountReply, StatusReply, SubmitReply, TransactionReply
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class WalletCourier:
                 self.problem = ""
             except MessagingError:
                 pass  # the ledger is away: the anchoring service says so already
-            except SettingsError as error:
+            except GatewayError as error:
                 self._report(str(error))
             await asyncio.sleep(ROUND_INTERVAL_S)
 
@@ -45,7 +45,7 @@ class WalletCourier:
         self.problem = problem
 
     async def round(self) -> None:
-        """See every live transaction one step further; raises `MessagingError`, `SettingsError`."""
+        """See every live transaction one step further; raises `GatewayError`."""
         queue = await asyncio.to_thread(self._file.load)
         if not queue.live:
             return

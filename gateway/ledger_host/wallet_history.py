@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-from gateway.errors import SettingsError
+from gateway.errors import GatewayError
 from gateway.ledger_host.history_file import HistoryFile, HistoryLine
 from gateway.ledger_host.wallet_effects import (
     Done,
@@ -67,7 +67,7 @@ class WalletHistory:
                 is_told = False
                 await self._wake.wait()
                 self._wake.clear()
-            except (SettingsError, LedgerError) as error:
+            except (GatewayError, LedgerError) as error:
                 if not is_told:
                     logger.warning("wallet history: %s", error)
                     is_told = True

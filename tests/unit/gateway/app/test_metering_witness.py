@@ -10,7 +10,7 @@ from gateway.app.ledger_link import LedgerLink
 from gateway.app.metering import MeteringBook, Occasion, session_text
 from gateway.app.metering_witness import SessionWitness, Terms, parse_terms
 from gateway.app.registry import SessionBinding
-from gateway.errors import AgentError
+from gateway.errors import AgentError, SettingsError
 from gateway.metering.ocmf import Page
 from gateway.model.ledger_api import QueryReply
 from ledger.types.metering import Mark, MeteringRecord
@@ -62,15 +62,16 @@ class Book:
 
 class Ledger:
     def __init__(self, terms: Any) -> None:
-        self._terms = terms
+        self.terms = terms
+        self.refusal = "no such method"
         self.asked = 0
 
     async def call(self, verb: str, body: dict[str, Any], _reply: Any) -> QueryReply:
         self.asked += 1
         assert (verb, body["method"]) == ("query", "terms")
-        if self._terms is None:
-            return QueryReply(ok=False, refusal="no such method")
-        return QueryReply(ok=True, result=encode_value(self._terms).hex())
+        if self.terms is None:
+            return QueryReply(ok=False, refusal=self.refusal)
+        return QueryReply(ok=True, result=encode_value(self.terms).hex())
 
 
 @pytest.fixture
@@ -114,6 +115,28 @@ async def test_what_could_not_be_signed_is_marked_with_the_next_reading(book):
     await witness.recorded("meter", BINDING, [at_hour(5, 2)])
     assert book.made == [(Mark.BEGIN, 2, "night")]
     assert witness.problem == ""
+
+
+async def test_records_that_cannot_be_read_stop_nothing_else(book):
+    witness, _ = make(book)
+
+    def damaged(_device: str, _session: str) -> MeteringRecord | None:
+        raise SettingsError("meter.records: damaged")
+
+    book.newest_of = damaged
+    await witness.recorded("meter", BINDING, [at_hour(4)])
+    await witness.ended("meter", BINDING, at_hour(4))
+    assert book.made == []
+    assert "damaged" in witness.problem
+
+
+async def test_a_contract_that_is_busy_is_asked_again(book):
+    witness, ledger = make(book, None)
+    ledger.refusal = "busy: another question to a contract is being answered"
+    await witness.recorded("meter", BINDING, [at_hour(4)])
+    ledger.terms = TERMS
+    await witness.recorded("meter", BINDING, [at_hour(5, 2)])
+    assert book.made == [(Mark.BEGIN, 2, "night")]
 
 
 async def test_a_session_of_which_nothing_was_recorded_has_no_end(book):
