@@ -9,6 +9,7 @@ world failing is a `LedgerError`; a bug of ours is an `assert`.
     ├── StorageError          the chain database cannot be read or written
     │   └── CorruptStorageError   it can be read and contradicts itself
     ├── ArchiveError          the PostgreSQL archive is away or is another chain's
+    ├── OutdatedError         a block was to be built where the chain has gone on
     ├── UpgradeNeededError    the chain has voted for rules that this program does not know
     ├── SignerError           the SmartAgent did not answer or refused
     │   └── VoteRefusedError      its sign guard refuses this vote, and always will
@@ -37,6 +38,10 @@ class StorageError(LedgerError):
 
 class CorruptStorageError(StorageError):
     """The chain database was read and contradicts itself."""
+
+
+class OutdatedError(LedgerError):
+    """A block was to be built on a parent that the chain has left behind: nobody needs it any more."""
 
 
 class UpgradeNeededError(LedgerError):

@@ -58,6 +58,7 @@ from gateway.smart_agent.spending_messages import (
     Spending,
 )
 from ledger.crypto.domains import VoteKind
+from ledger.crypto.hashing import sha256
 from ledger.errors import SignerError, VoteRefusedError
 from ledger.params import SLOT_MS
 from ledger.types.block import Vote
@@ -308,9 +309,14 @@ class AgentOnionKeeper:
     def reveal(self, commitment: bytes) -> bytes:
         """Return the 32 bytes whose SHA-256 is `commitment`; raises `SignerError`."""
         try:
-            return self._client.reveal_onion(commitment)
+            reveal = self._client.reveal_onion(commitment)
         except AgentError as error:
             raise SignerError(str(error)) from None
+        if sha256(reveal) != commitment:
+            raise SignerError(
+                "the SmartAgent opens another onion than the chain's: commit to a new one"
+            )
+        return reveal
 
 
 def _receive(connection: socket.socket, count: int) -> bytes:

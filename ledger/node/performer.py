@@ -48,7 +48,7 @@ from ledger.consensus.inputs import (
     VoteSigned,
 )
 from ledger.consensus.serving import cut_piece
-from ledger.errors import ExecutorError, Rejected, SignerError, VoteRefusedError
+from ledger.errors import ExecutorError, OutdatedError, Rejected, SignerError, VoteRefusedError
 from ledger.mempool.mempool import Mempool
 from ledger.node.chain import Chain
 from ledger.node.failures import FailedTransactions
@@ -206,7 +206,7 @@ class Performer:
         transactions = parts.mempool.take(TRANSACTIONS_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, view)
 
         def done(future: asyncio.Future[BuiltBlock]) -> None:
-            if future.cancelled():
+            if future.cancelled() or isinstance(future.exception(), OutdatedError):
                 return
             if isinstance(error := future.exception(), SignerError):
                 self._note_lost_signer(error)

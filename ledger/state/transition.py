@@ -9,7 +9,7 @@ Rule 5: a metering transaction may offer no fee when stake gives its sender a fr
 
 from collections.abc import Mapping, Sequence
 
-from ledger.errors import Reason, Rejected, StorageError
+from ledger.errors import OutdatedError, Reason, Rejected, StorageError
 from ledger.params import BLOCK_GAS_MAX, REASON_LENGTH_MAX
 from ledger.ports import ContractExecutor
 from ledger.state.accounts import get_account, increase_balance, put_account
@@ -101,11 +101,12 @@ def select_transactions(
 
     Left out are one that cannot be run, and its sender's later ones, which need its nonce. After
     `FAILED_IN_BLOCK_MAX` failures, each as long as a worker's time limit, no more contracts run.
-    Raises `StorageError` alone.
+    Raises `OutdatedError` where no block of ours can stand in this place, and `StorageError`.
     """
     state = Overlay(view)
     refusal = begin_block(state, context)
-    assert refusal is None, f"our own block cannot stand where we propose it: {refusal}"
+    if refusal is not None:
+        raise OutdatedError(f"block {context.height} of slot {context.slot}: {refusal}")
     chosen: list[CheckedTransaction] = []
     outcomes: list[Outcome] = []
     failed: list[tuple[CheckedTransaction, Rejected]] = []

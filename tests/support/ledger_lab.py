@@ -21,6 +21,7 @@ from ledger.ports import (
     ContractHost,
     ExecutionResult,
     ExecutionStatus,
+    OnionKeeper,
     VoteSigner,
 )
 from ledger.types.genesis import Allocation, Genesis, GenesisAgent
@@ -193,6 +194,7 @@ class Lab:
         signer: VoteSigner | None = None,
         executor: ContractExecutor | None = None,
         query_executor: ContractExecutor | None = None,
+        onion: OnionKeeper | None = None,
     ) -> LedgerNode:
         return LedgerNode.open(
             self.path,
@@ -202,6 +204,7 @@ class Lab:
             signer or self.signer,
             around=Surroundings(self.genesis.agents[0].node),
             query_executor=query_executor,
+            onion=onion,
         )
 
     def transfer(self, sender: str, nonce: int, to: str = "carol", amount: int = 7) -> bytes:

@@ -5,10 +5,11 @@ import pytest
 from ledger.consensus.certificate import encode_signers
 from ledger.crypto.domains import NO_HASH, next_beacon
 from ledger.crypto.hashing import sha256
-from ledger.errors import Reason, Rejected
+from ledger.errors import OutdatedError, Reason, Rejected
 from ledger.params import HOUR_MS, SSP_BASE_UNITS
 from ledger.state.accounts import REWARD_POOL
 from ledger.state.epochs import compute_leader_index, get_agent_set, get_epoch, get_past_epoch
+from ledger.state.transition import select_transactions
 from ledger.state.work import count_missed
 from ledger.types.agent_set import hash_agent_set
 from ledger.types.stake import PenaltyCause, PenaltyKind
@@ -65,6 +66,11 @@ class TestPlace:
         chain.block()
         assert not isinstance(chain.try_block(), Rejected)
         assert isinstance(chain.try_block(**changes), Rejected)
+
+    def test_a_block_of_ours_that_cannot_stand_here_is_given_up(self, chain):
+        context = chain.context(epoch=1)
+        with pytest.raises(OutdatedError, match="of epoch 1"):
+            select_transactions(chain.state, context, [], chain.executor)
 
     def test_every_agent_leads_once_a_lap(self, chain):
         for lap in range(5):
