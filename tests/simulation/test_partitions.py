@@ -1,6 +1,6 @@
 """Faults one at a time, without adversaries: what halts, what goes on, and how soon after the heal (L2, L3)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 import pytest
@@ -21,12 +21,19 @@ SEEDS = range(6)
 class Lab:
     """A cluster under the checkers that need no heal."""
 
-    def __init__(self, seed: int, agents: int, *, epoch_blocks: int = 0) -> None:
+    def __init__(
+        self,
+        seed: int,
+        agents: int,
+        *,
+        epoch_blocks: int = 0,
+        set_of: Callable[[int], Sequence[int]] | None = None,
+    ) -> None:
         self.cluster = Cluster(
             Random(seed),
             KeyedHashScheme(),
             agents=agents,
-            set_of=lambda _: range(agents),
+            set_of=set_of or (lambda _: range(agents)),
             epoch_blocks=epoch_blocks,
         )
         self.nodes = [self.cluster.add_node(index) for index in range(agents)]
