@@ -7,7 +7,9 @@ The same generator drives each in turn: QoS 1, one message per write, 20 clients
 flight each and 200 with 2, then one with one for the latency. Stock amqtt on uvloop and mosquitto
 (nobody subscribed, TCP_NODELAY) acknowledge without storing; the gateway checks password and access
 rules, decodes, and acknowledges after a COMMIT with synchronous=FULL. Quote ratios, not rates: they
-move with the machine. Where the generator uses its whole core, it is what limits the rate.
+move with the machine. *Bare uvloop* is the least that a network loop in Python costs: it looks for
+packet ids and answers. CPU is user and system time of the server's process. Where the generator
+uses its whole core, it is what limits the rate.
 
 `--flood` publishes QoS 0 as fast as the gateway takes it, and tells the memory that this costs.
 """
@@ -31,6 +33,7 @@ SHAPES = ((20, 20), (200, 2))
 SINGLE = (1, 1)
 DEVICES = 200
 STOCK, MOSQUITTO, GATEWAY = "stock amqtt", "mosquitto", "gateway, durable"
+BARE = "bare uvloop"
 MOSQUITTO_BINARY = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 MOSQUITTO_SETTINGS = """
 listener {port} 127.0.0.1
@@ -87,6 +90,8 @@ def system(name: str, directory: str) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(dir=directory) as home:
         if name == STOCK:
             server = python_server("tests.benchmarks.ingest_stock")
+        elif name == BARE:
+            server = python_server("tests.benchmarks.ingest_bare")
         elif name == MOSQUITTO:
             server = mosquitto(home)
         else:
@@ -132,7 +137,7 @@ def print_latency(results: dict[str, list[Result]]) -> None:
 
 
 def compare(rounds: int, seconds: float, directory: str) -> None:
-    names = [STOCK, *([MOSQUITTO] if MOSQUITTO_BINARY else []), GATEWAY]
+    names = [STOCK, *([MOSQUITTO] if MOSQUITTO_BINARY else []), BARE, GATEWAY]
     shapes = (*SHAPES, SINGLE)
     results: dict[tuple[int, int], dict[str, list[Result]]] = {
         shape: {name: [] for name in names} for shape in shapes

@@ -63,11 +63,11 @@ class Publisher:
         self.acknowledged = 0
 
     def send(self, count: int) -> None:
+        self.sent_at = time.perf_counter()
         for place in range(self.next, self.next + count):
             packet = self.packets[place % RING]
             assert self.sock.send(packet) == len(packet)
         self.next = (self.next + count) % RING
-        self.sent_at = time.perf_counter()
 
     def on_readable(self) -> None:
         """Take acknowledgements, and send as many messages."""
