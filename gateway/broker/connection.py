@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._host = host
         self._core = host.context.core
         self._limits = self._core.limits
+        self._rates = host.rates
         self._loop = asyncio.get_running_loop()
         self._link = ClientLink(host.context, self)
         self._transport: asyncio.Transport | None = None
@@ -63,6 +64,8 @@ class Connection(asyncio.Protocol):
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._received_at = 0.0
+        self._uncounted_messages = 0
+        self._uncounted_bytes = 0
         self._is_held = False
         self._is_releasing = False
         self._is_write_paused = False
@@ -107,7 +110,13 @@ class Connection(asyncio.Protocol):
             before = self._core.tally.received
             self._link.receive(data)
             if self._device is not None:
-                self._count(self._device, self._core.tally.received - before, len(data))
+                self._uncounted_messages += self._core.tally.received - before
+                self._uncounted_bytes += len(data)
+                if (
+                    self._uncounted_messages >= self._rates.uncounted_messages_max
+                    or self._uncounted_bytes >= self._rates.uncounted_bytes_max
+                ):
+                    self._count(self._device)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave, after handling what had arrived whole."""
@@ -218,7 +227,7 @@ class Connection(asyncio.Protocol):
         if password_version != self._core.password_version:
             # Perhaps the password that was just verified is no longer the right one: ask again.
             principal, reason = None, Reason.SERVER_UNAVAILABLE
-        if principal is not None and not self._host.rates.may_connect(
+        if principal is not None and not self._rates.may_connect(
             principal, self._host.clock.monotonic_ns()
         ):
             principal, reason = None, Reason.CONNECTION_RATE_EXCEEDED
@@ -242,13 +251,17 @@ class Connection(asyncio.Protocol):
             before = self._core.tally.received
             self._link.resume()
             if self._device is not None:
-                self._count(self._device, self._core.tally.received - before, 0)
+                self._uncounted_messages += self._core.tally.received - before
+                self._count(self._device)
             self._apply_holds()
 
-    def _count(self, device: Principal, messages: int, size: int) -> None:
+    def _count(self, device: Principal) -> None:
         """Read no more for a while from a device that sends more than it may."""
         now_ns = self._host.clock.monotonic_ns()
-        wait_s = self._host.rates.spend(device.name, messages, size, now_ns)
+        wait_s = self._rates.spend(
+            device.name, self._uncounted_messages, self._uncounted_bytes, now_ns
+        )
+        self._uncounted_messages = self._uncounted_bytes = 0
         if wait_s > 0 and not self._is_throttled and not self._is_closed:
             self._is_throttled = True
             self._core.tally.throttled += 1

@@ -11,6 +11,7 @@ from gateway.broker.settings import BrokerSettings
 from gateway.model.principal import Principal, PrincipalKind
 
 _NS_PER_S = 1_000_000_000
+_UNCOUNTED_SHARE = 100  # of a burst: counting each single message costs as much as parsing it
 _NAMES_MAX = 4_096  # beyond, the longest unused is forgotten: it has regained its tokens
 
 
@@ -71,6 +72,9 @@ class DeviceRates:
             limits.messages_per_s_per_device, limits.messages_burst_per_device
         )
         self._bytes = RateLimits(limits.bytes_per_s_per_device, limits.bytes_burst_per_device)
+        # A connection may collect less than these before it counts them by `spend`.
+        self.uncounted_messages_max = max(1, limits.messages_burst_per_device // _UNCOUNTED_SHARE)
+        self.uncounted_bytes_max = max(1, limits.bytes_burst_per_device // _UNCOUNTED_SHARE)
 
     def may_connect(self, principal: Principal, now_ns: int) -> bool:
         """Count a connection of an authenticated peer; tell whether it may stay."""

@@ -65,3 +65,10 @@ def test_messages_and_bytes_both_count():
     assert rates.spend("a", 10, 10, 0) == 0
     assert rates.spend("a", 10, 10, 0) == 1.0
     assert rates.spend("b", 1, 3_000, 0) == 2.0
+
+
+def test_a_connection_may_collect_a_hundredth_of_a_burst_before_it_counts():
+    rates = DeviceRates(
+        BrokerSettings("gw1", messages_burst_per_device=1_000, bytes_burst_per_device=50)
+    )
+    assert (rates.uncounted_messages_max, rates.uncounted_bytes_max) == (10, 1)
