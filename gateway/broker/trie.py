@@ -9,7 +9,8 @@ import msgspec
 
 from gateway.broker.message import Message, Subscription
 
-_CACHE_MAX = 4_096  # topics; a hostile publisher of new names only empties the cache
+_CACHE_TOPICS_MAX = 4_096  # a hostile publisher of new names only empties the cache
+_CACHE_MATCHES_MAX = 50_000  # in all: some 5 MB, however many subscribe to everything
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
@@ -27,6 +28,8 @@ class Subscriber(Protocol):
         """Take a message; False when a limit made it drop the message."""
         ...
 
+
+_PLAIN_GRANTS = (Grant(0), Grant(1), Grant(2))  # nearly all are one of these: one object for many
 
 Match: TypeAlias = tuple[Subscriber, Grant | None, Grant | None]
 """A subscriber, what it gets of others' messages, and of its own (no local: None)."""
@@ -49,6 +52,7 @@ class SubscriptionTrie:
         self.version = 0
         self._root = _Node()
         self._cache: dict[str, Matches] = {}
+        self._cached_matches = 0
 
     def subscribe(
         self, topic_filter: str, subscriber: Subscriber, subscription: Subscription
@@ -85,14 +89,18 @@ class SubscriptionTrie:
         """Return each subscriber of `topic` once."""
         found = self._cache.get(topic)
         if found is None:
-            if len(self._cache) >= _CACHE_MAX:
+            found = self._walk(topic)
+            self._cached_matches += len(found)
+            if len(self._cache) >= _CACHE_TOPICS_MAX or self._cached_matches > _CACHE_MATCHES_MAX:
                 self._cache.clear()
-            found = self._cache[topic] = self._walk(topic)
+                self._cached_matches = len(found)
+            self._cache[topic] = found
         return found
 
     def _changed(self) -> None:
         self.version += 1
         self._cache.clear()
+        self._cached_matches = 0
 
     def _walk(self, topic: str) -> Matches:
         found: dict[Subscriber, list[Subscription]] = {}
@@ -129,6 +137,9 @@ def grant_of(subscriptions: list[Subscription]) -> Grant | None:
     """
     if not subscriptions:
         return None
+    first = subscriptions[0]
+    if len(subscriptions) == 1 and not first.is_retain_as_published and not first.identifier:
+        return _PLAIN_GRANTS[first.qos]
     return Grant(
         qos=max(subscription.qos for subscription in subscriptions),
         is_retain_as_published=any(

@@ -145,6 +145,20 @@ def test_no_local_leaves_out_only_what_that_subscription_would_get():
     assert trie.match("a/b") == ((subscriber, Grant(2), Grant(1)),)
 
 
+def test_what_is_remembered_of_matches_is_bounded_however_many_subscribe():
+    trie = SubscriptionTrie()
+    everybody = [Recorder() for _ in range(1_000)]
+    for subscriber in everybody:
+        trie.subscribe("#", subscriber, Subscription(0))
+
+    remembered = [trie.match(f"t/{number}") for number in range(200)]
+
+    assert all(len(matches) == 1_000 for matches in remembered)
+    assert trie.match("t/199") is remembered[199]
+    assert trie.match("t/0") is not remembered[0]
+    assert trie.match("t/0") == remembered[0]
+
+
 def test_the_version_tells_of_every_change():
     trie = SubscriptionTrie()
     subscriber = Recorder()
