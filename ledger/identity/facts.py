@@ -17,10 +17,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class LeaseFacts:
-    """Which running instance holds a node's identity; it counts as alive before `alive_until_ms`."""
+    """Which running instance holds a node's identity; it counts as alive before `alive_until_ms`.
+
+    `known_at_ms` is the time of the newest block: a chain that stands still says nothing of who runs now.
+    """
 
     instance: bytes
     alive_until_ms: int
+    known_at_ms: int
 
 
 class IdentityFacts(Protocol):

@@ -14,6 +14,8 @@ from ledger.identity.refusals import PeerFlag, RefusalCode, Refused
 from ledger.identity.session_token import SessionToken, Side
 from ledger.types.reading import ClockStatus
 
+CHAIN_STILL_MS = 120_000  # four blocks of a chain without work: then it stands still
+
 
 @dataclass(frozen=True, slots=True)
 class AcceptedPeer:
@@ -113,11 +115,18 @@ def accept_peer(
 
 
 def _is_leased(claims: Claims, facts: IdentityFacts, now: Moment) -> bool | Refused:
+    """Tell whether the peer holds its lease; refuse it where another instance certainly does.
+
+    A chain that stands still, or a clock that cannot tell, must not keep all nodes apart that a power cut
+    made anew: they meet with a flag, and the chain goes on to judge their leases.
+    """
     lease = facts.lease(claims.node_id)
     if lease is None or now.time_ms >= lease.alive_until_ms:
         return False
     if claims.instance == lease.instance:
         return True
+    if not now.is_trusted or now.time_ms - lease.known_at_ms > CHAIN_STILL_MS:
+        return False
     holder = lease.instance.hex()[:16]
     shown = "none" if claims.instance == NO_INSTANCE else claims.instance.hex()[:16]
     return Refused(

@@ -284,7 +284,7 @@ class LedgerNode:
 
     def identity_facts(self) -> StateIdentityFacts:
         """Return the newest final state's word on identities, for the handshake with peers."""
-        return StateIdentityFacts(self._reader, self._chain.chain_id)
+        return StateIdentityFacts(self._reader, self._chain.chain_id, self._chain.tip.time_ms)
 
     def revocation(self, grant_id: bytes) -> Revocation | None:
         """Return a grant's revocation, whatever became of it."""

@@ -95,11 +95,12 @@ def check_foundation(state: StateReader, sender: bytes) -> Rejected | None:
 
 
 class StateIdentityFacts:
-    """`ledger.identity.facts.IdentityFacts` as a state tells them."""
+    """`ledger.identity.facts.IdentityFacts` as a state tells them; `time_ms` is its block's."""
 
-    def __init__(self, state: StateReader, chain_id: bytes) -> None:
+    def __init__(self, state: StateReader, chain_id: bytes, time_ms: int) -> None:
         self._state = state
         self._chain_id = chain_id
+        self._time_ms = time_ms
 
     @property
     def chain_id(self) -> bytes:
@@ -127,4 +128,6 @@ class StateIdentityFacts:
     def lease(self, node_id: bytes, /) -> LeaseFacts | None:
         """Return who holds the node's identity."""
         lease = get_lease(self._state, node_id)
-        return None if lease is None else LeaseFacts(lease.instance, lease.renewed_ms + LEASE_MS)
+        if lease is None:
+            return None
+        return LeaseFacts(lease.instance, lease.renewed_ms + LEASE_MS, self._time_ms)

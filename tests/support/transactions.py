@@ -26,6 +26,7 @@ from tests.support.contracts import PythonContracts
 
 CHAIN_ID = sha256(b"a chain for tests")
 HEIGHT = 10
+TIME_MS = HEIGHT * 3_000  # of the block at `HEIGHT`
 EXPIRY = HEIGHT + 100
 FEE = 20_000
 RICH = 1_000 * SSP_BASE_UNITS

@@ -27,7 +27,7 @@ from ledger.identity.messages import (
     decode_handshake,
     encode_goodbye,
 )
-from ledger.identity.peer_check import AcceptedPeer
+from ledger.identity.peer_check import CHAIN_STILL_MS, AcceptedPeer
 from ledger.identity.refusals import PeerFlag, RefusalCode, Refused
 from ledger.types.reading import ClockStatus
 from tests.support.identity import (
@@ -118,7 +118,9 @@ def code_of(result: object) -> str:
 
 
 def with_leases() -> Facts:
-    leases = {node.address: LeaseFacts(instance_of(node), NOW_MS + 1000) for node in (UNIT, OTHER)}
+    leases = {
+        node.address: LeaseFacts(instance_of(node), NOW_MS + 1000, NOW_MS) for node in (UNIT, OTHER)
+    }
     return Facts(leases=leases)
 
 
@@ -201,7 +203,11 @@ def prove_unchecked(meeting: Meeting, dialler: OwnSide) -> AcceptedPeer | Refuse
         ("revoked", {"revoked": {grant_id_of(unit_grant(n)) for n in (UNIT, OTHER)}}),
         (
             "cloned",
-            {"leases": {n.address: LeaseFacts(bytes(32), NOW_MS + 1) for n in (UNIT, OTHER)}},
+            {
+                "leases": {
+                    n.address: LeaseFacts(bytes(32), NOW_MS + 1, NOW_MS) for n in (UNIT, OTHER)
+                }
+            },
         ),
     ],
 )
@@ -371,7 +377,34 @@ def test_flags_of_an_accepted_peer():
 
 
 def test_a_lease_that_ended_is_a_flag_and_no_clone():
-    facts = Facts(leases={OTHER.address: LeaseFacts(bytes(32), NOW_MS)})
+    facts = Facts(leases={OTHER.address: LeaseFacts(bytes(32), NOW_MS, NOW_MS)})
     peer = Meeting(facts=facts).hear_answer()
     assert isinstance(peer, AcceptedPeer)
     assert peer.flags == (PeerFlag.NO_LEASE,)
+
+
+@pytest.mark.parametrize(
+    ("known_at_ms", "is_trusted", "is_clone"),
+    [
+        (NOW_MS, True, True),
+        (NOW_MS - CHAIN_STILL_MS, True, True),
+        (NOW_MS - CHAIN_STILL_MS - 1, True, False),
+        (NOW_MS, False, False),
+    ],
+)
+def test_after_a_power_cut_for_all_nobody_is_kept_apart_as_a_clone(
+    known_at_ms, is_trusted, is_clone
+):
+    """All nodes have new instances, and the chain, which could tell, stands still until they meet."""
+    lease = LeaseFacts(bytes(32), NOW_MS + 1000, known_at_ms)
+    meeting = Meeting(
+        dialler=OwnSide(own_side(UNIT).claims, own_side(UNIT).nonce, allows_untrusted_clock=True),
+        facts=Facts(leases={OTHER.address: lease}),
+        now=Moment(NOW_MS, is_trusted=is_trusted),
+    )
+    result = meeting.hear_answer()
+    if is_clone:
+        assert code_of(result) == "cloned"
+    else:
+        assert isinstance(result, AcceptedPeer)
+        assert PeerFlag.NO_LEASE in result.flags

@@ -7,7 +7,7 @@ from ledger.types.identity_bodies import AppealRevocation
 from ledger.types.identity_records import RevocationState
 from tests.support.identity import FOUNDATION, MAKER, UNIT, grant_id_of
 from tests.support.identity_chain import GRANT, REVOCATION, make_chain
-from tests.support.transactions import CHAIN_ID, Chain, assert_applied, assert_failed
+from tests.support.transactions import CHAIN_ID, TIME_MS, Chain, assert_applied, assert_failed
 
 GRANT_ID = grant_id_of(GRANT)
 BODY = AppealRevocation(GRANT_ID, "it was found")
@@ -25,7 +25,7 @@ def test_the_subject_appeals_on_the_record_and_stays_revoked():
     revocation = get_revocation(chain.state, GRANT_ID)
     assert revocation is not None
     assert (revocation.state, revocation.statement) == (RevocationState.APPEALED, "it was found")
-    assert StateIdentityFacts(chain.state, CHAIN_ID).is_revoked(GRANT_ID)
+    assert StateIdentityFacts(chain.state, CHAIN_ID, TIME_MS).is_revoked(GRANT_ID)
 
 
 @pytest.mark.parametrize("sender", [MAKER, FOUNDATION])

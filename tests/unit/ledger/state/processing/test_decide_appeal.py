@@ -7,7 +7,14 @@ from ledger.types.identity_bodies import AppealRevocation, DecideAppeal
 from ledger.types.identity_records import RevocationState
 from tests.support.identity import FOUNDATION, MAKER, UNIT, grant_id_of
 from tests.support.identity_chain import GRANT, REVOCATION, make_chain
-from tests.support.transactions import CHAIN_ID, HEIGHT, Chain, assert_applied, assert_failed
+from tests.support.transactions import (
+    CHAIN_ID,
+    HEIGHT,
+    TIME_MS,
+    Chain,
+    assert_applied,
+    assert_failed,
+)
 
 GRANT_ID = grant_id_of(GRANT)
 
@@ -30,7 +37,7 @@ def test_the_foundation_decides_on_the_record(is_reinstated, state):
     assert revocation is not None
     assert (revocation.state, revocation.decision) == (state, "heard")
     assert revocation.decided_height == HEIGHT
-    facts = StateIdentityFacts(chain.state, CHAIN_ID)
+    facts = StateIdentityFacts(chain.state, CHAIN_ID, TIME_MS)
     assert facts.is_revoked(GRANT_ID) is not is_reinstated
 
 

@@ -6,7 +6,7 @@ from ledger.state.identities import StateIdentityFacts
 from ledger.types.identity_bodies import ListSoftware
 from tests.support.identity import FOUNDATION, MAKER, MEASUREMENT
 from tests.support.identity_chain import make_chain
-from tests.support.transactions import ANNA, CHAIN_ID, assert_applied, assert_failed
+from tests.support.transactions import ANNA, CHAIN_ID, TIME_MS, assert_applied, assert_failed
 
 LISTED = ListSoftware(MEASUREMENT, "gateway 0.1.0", True)
 REMOVED = ListSoftware(MEASUREMENT, "", False)
@@ -14,7 +14,7 @@ REMOVED = ListSoftware(MEASUREMENT, "", False)
 
 def test_the_foundation_lists_software_and_takes_it_off():
     chain = make_chain()
-    facts = StateIdentityFacts(chain.state, CHAIN_ID)
+    facts = StateIdentityFacts(chain.state, CHAIN_ID, TIME_MS)
     assert not facts.is_listed(MEASUREMENT)
     assert_applied(chain.run(FOUNDATION, LISTED))
     assert facts.is_listed(MEASUREMENT)

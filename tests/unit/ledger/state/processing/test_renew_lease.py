@@ -11,13 +11,13 @@ from tests.support.transactions import (
     ANNA,
     CHAIN_ID,
     HEIGHT,
+    TIME_MS,
     Chain,
     assert_applied,
     assert_failed,
 )
 
 FIRST, OTHER = b"1" * 32, b"2" * 32
-TIME_MS = HEIGHT * 3_000
 LEASE_HEIGHTS = LEASE_MS // 3_000
 
 
@@ -30,7 +30,7 @@ def leased() -> Chain:
 def test_an_instance_takes_the_lease_and_the_chain_tells_until_when():
     chain = leased()
     assert get_lease(chain.state, ANNA.address) == Lease(FIRST, 5, TIME_MS, HEIGHT)
-    facts = StateIdentityFacts(chain.state, CHAIN_ID).lease(ANNA.address)
+    facts = StateIdentityFacts(chain.state, CHAIN_ID, TIME_MS).lease(ANNA.address)
     assert facts is not None
     assert (facts.instance, facts.alive_until_ms) == (FIRST, TIME_MS + LEASE_MS)
 

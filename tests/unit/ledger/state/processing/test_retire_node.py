@@ -13,6 +13,7 @@ from tests.support.transactions import (
     CARLA,
     CHAIN_ID,
     HEIGHT,
+    TIME_MS,
     Chain,
     Person,
     assert_applied,
@@ -38,14 +39,14 @@ def test_the_owner_or_the_node_itself_retires_it(sender):
     assert get_retirement(chain.state, ANNA.address) == Retirement(
         HEIGHT, sender.address, BEN.address
     )
-    assert StateIdentityFacts(chain.state, CHAIN_ID).is_retired(ANNA.address)
+    assert StateIdentityFacts(chain.state, CHAIN_ID, TIME_MS).is_retired(ANNA.address)
 
 
 @pytest.mark.parametrize("sender", [STRANGER, CONSENSUS, BEN])
 def test_nobody_else_does(sender):
     chain = owned()
     assert_failed(chain.run(sender, BODY), "not-owner")
-    assert not StateIdentityFacts(chain.state, CHAIN_ID).is_retired(ANNA.address)
+    assert not StateIdentityFacts(chain.state, CHAIN_ID, TIME_MS).is_retired(ANNA.address)
 
 
 def test_an_unknown_node_cannot_be_retired():

@@ -8,7 +8,7 @@ from ledger.types.identity_bodies import AppealRevocation, DecideAppeal, Revocat
 from ledger.types.identity_records import Revocation, RevocationState
 from tests.support.identity import FOUNDATION, MAKER, UNIT, grant_id_of, sign_grant
 from tests.support.identity_chain import GRANT, REVOCATION, STRANGER, make_chain
-from tests.support.transactions import CHAIN_ID, HEIGHT, assert_applied, assert_failed
+from tests.support.transactions import CHAIN_ID, HEIGHT, TIME_MS, assert_applied, assert_failed
 
 GRANT_ID = grant_id_of(GRANT)
 
@@ -16,7 +16,7 @@ GRANT_ID = grant_id_of(GRANT)
 @pytest.mark.parametrize("sender", [MAKER, FOUNDATION])
 def test_issuer_or_foundation_revokes_and_the_cause_is_on_record(sender):
     chain = make_chain()
-    assert not StateIdentityFacts(chain.state, CHAIN_ID).is_revoked(GRANT_ID)
+    assert not StateIdentityFacts(chain.state, CHAIN_ID, TIME_MS).is_revoked(GRANT_ID)
     assert_applied(chain.run(sender, REVOCATION))
     assert get_revocation(chain.state, GRANT_ID) == Revocation(
         by=sender.address,
@@ -26,7 +26,7 @@ def test_issuer_or_foundation_revokes_and_the_cause_is_on_record(sender):
         height=HEIGHT,
         state=RevocationState.REVOKED,
     )
-    assert StateIdentityFacts(chain.state, CHAIN_ID).is_revoked(GRANT_ID)
+    assert StateIdentityFacts(chain.state, CHAIN_ID, TIME_MS).is_revoked(GRANT_ID)
 
 
 @pytest.mark.parametrize("sender", [UNIT, STRANGER])
@@ -61,6 +61,6 @@ def test_a_grant_is_revoked_once_until_it_is_reinstated():
     assert_failed(chain.run(FOUNDATION, REVOCATION), "already-exists")
     assert_applied(chain.run(UNIT, AppealRevocation(GRANT_ID, "it was found")))
     assert_applied(chain.run(FOUNDATION, DecideAppeal(GRANT_ID, True, "found indeed")))
-    assert not StateIdentityFacts(chain.state, CHAIN_ID).is_revoked(GRANT_ID)
+    assert not StateIdentityFacts(chain.state, CHAIN_ID, TIME_MS).is_revoked(GRANT_ID)
     assert_applied(chain.run(MAKER, REVOCATION))
-    assert StateIdentityFacts(chain.state, CHAIN_ID).is_revoked(GRANT_ID)
+    assert StateIdentityFacts(chain.state, CHAIN_ID, TIME_MS).is_revoked(GRANT_ID)
