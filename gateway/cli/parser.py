@@ -132,7 +132,7 @@ def _add_agent_commands(commands: Commands) -> None:
         commands, "agent", "gateway.cli.node:agent", "run the SmartAgent, which holds the keys"
     )
     _home(agent)
-    parts = agent.add_subparsers(metavar="PART", dest="agent_command")
+    parts = agent.add_subparsers(metavar="[PART]", dest="agent_command")
     audit = _group(parts, "audit", "the log of everything that was signed")
     verify = _command(audit, "verify", "gateway.cli.agent:audit_verify", "check every link of it")
     _json(_own_home(verify)).add_argument(

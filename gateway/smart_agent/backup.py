@@ -15,7 +15,7 @@ from gateway.smart_agent.private_files import (
     read_private,
     write_private,
 )
-from gateway.smart_agent.provision import BINDING_FILE, locked_binding
+from gateway.smart_agent.provision import BINDING_FILE, PAGES_FILE, locked_binding
 from gateway.smart_agent.spending.book import ACCOUNT_FILE, POLICY_FILE
 from gateway.smart_agent.spending_desk import OWNER_FILE
 
@@ -28,6 +28,7 @@ FILES = (
     OWNER_FILE,
     POLICY_FILE,  # a restored wallet keeps its limits
     ACCOUNT_FILE,
+    PAGES_FILE,  # and its meters their page numbers
     BINDING_FILE,
 )
 

@@ -37,7 +37,7 @@ BINDING_FILE = "agent.json"
 _LOCK_FILE = "lock"
 _ALARM_FILE = "alarm"
 _INSTANCE_FILE = "instance"
-_PAGES_FILE = "metering-pages"
+PAGES_FILE = "metering-pages"
 _ONION_FILE = "onion.json"
 AUDIT_FOLDER = "audit"
 
@@ -98,7 +98,7 @@ def open_agent(folder: Path, unlock: UnlockSource, clock: Clock | None = None) -
                 clock=clock,
                 lease=lease,
                 spending=SpendingDesk(folder, clock),
-                metering=MeteringDesk(folder / _PAGES_FILE, keys.onion_secret),
+                metering=MeteringDesk(folder / PAGES_FILE, keys.onion_secret),
             )
 
 

@@ -10,6 +10,7 @@ import pytest
 from gateway.errors import AgentError
 from gateway.smart_agent.backup import make_backup, restore_backup
 from gateway.smart_agent.messages import Bind, ReportTip, Signed, SignVote
+from gateway.smart_agent.private_files import write_private
 from gateway.smart_agent.provision import open_agent, quarantine
 from gateway.smart_agent.unlock import find_unlock
 from ledger.crypto.domains import VoteKind
@@ -63,6 +64,18 @@ def test_a_restored_agent_has_its_keys_and_votes_after_a_quarantine_only(
         assert agent.description == keys
     assert not isinstance(vote_in(restored, 4), Signed)
     assert isinstance(vote_in(restored, 5), Signed)
+
+
+def test_limits_pages_and_an_imported_wallet_come_along(agent_folder, tmp_path):
+    names = ["wallet.key", "spending-policy", "spending-account", "metering-pages", "onion.json"]
+    for name in names:
+        write_private(agent_folder / name, name.encode())
+
+    make_backup(agent_folder, tmp_path / "backup")
+    restore_backup(tmp_path / "backup", tmp_path / "restored")
+
+    for name in names:
+        assert (tmp_path / "restored" / name).read_bytes() == name.encode()
 
 
 def test_nothing_is_overwritten(backup, agent_folder, tmp_path):
