@@ -155,6 +155,9 @@ class LedgerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = ""
     peers: tuple[str, ...] = ()
     tls: bool = True
+    cluster_url: str | None = None
+    cluster_login_file: str | None = None
+    cluster_authority_file: str | None = None
     archive_url_file: str = ""
 
 

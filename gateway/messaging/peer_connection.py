@@ -7,7 +7,7 @@ What waits to be sent is bounded in bytes: a slow peer loses messages, it does n
 import logging
 import ssl
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -33,8 +33,8 @@ class PeerLogin:
     port: int
     client_id: str
     username: str
-    password: str | None
-    is_tls: bool
+    password: str | None = field(repr=False)
+    tls: ssl.SSLContext | None
     will_topic: str | None = None
 
 
@@ -185,14 +185,21 @@ def _make_client(login: PeerLogin) -> Client:
     client.max_inflight_messages_set(200)  # beyond the round trips of a slow link
     if login.will_topic is not None:
         client.will_set(login.will_topic, b"", qos=1, retain=True)
-    if login.is_tls:
-        # Peers make their certificates themselves: the handshake binds their keys to this channel.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        client.tls_set_context(context)
+    if login.tls is not None:
+        client.tls_set_context(login.tls)
     return client
+
+
+def peer_tls_context() -> ssl.SSLContext:
+    """Return the context for listeners of peers, who make their certificates themselves.
+
+    It verifies nothing: the handshake binds the peer's key to the certificate that was seen.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _channel_of(connected: object) -> bytes | None:

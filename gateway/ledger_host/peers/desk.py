@@ -8,17 +8,19 @@ import logging
 from collections import OrderedDict
 
 from gateway.clock import Clock
-from gateway.errors import AgentError
+from gateway.errors import AgentError, SettingsError
 from gateway.ledger_host.grant_files import load_own_grants
 from gateway.ledger_host.measurement import measure_software
 from gateway.ledger_host.peers.certificate import peer_settings
+from gateway.ledger_host.peers.cluster import ClusterNetwork
 from gateway.ledger_host.peers.culprits import Culprits
 from gateway.ledger_host.peers.hints import follow_hints
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.network import MqttPeerNetwork
-from gateway.ledger_host.peers.seams import NodeSide
+from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork
+from gateway.messaging.cluster_login import cluster_login
 from gateway.model.ledger_api import PeerReply, PeersReply
-from gateway.settings import Home, Settings
+from gateway.settings import BrokerSection, Home, Settings
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.vote_watch import TipReport
@@ -72,7 +74,7 @@ class PeerDesk:
             measurement=measure_software(),
             grants=load_own_grants(home),
         )
-        self.network = MqttPeerNetwork(identity, peer_settings(home, settings, clock), clock)
+        self.network = _build_network(home, settings, identity, clock)
 
     def surroundings(self) -> Surroundings:
         """Return what the node is opened with."""
@@ -125,8 +127,9 @@ class PeerDesk:
             for node, problem in network.refusals.items()
             if node not in network.connected
         ]
+        traffic = network.traffic()
         return PeersReply(
-            tuple(connected + missing), network.dropped, network.heard_bytes, network.said_bytes
+            tuple(connected + missing), traffic.dropped, traffic.heard_bytes, traffic.said_bytes
         )
 
     def tip(self, node: LedgerNode) -> TipReport:
@@ -199,3 +202,21 @@ class PeerDesk:
                 continue
             if standing != "voting":
                 _log.warning("votes: %s", standing)
+
+
+def _build_network(
+    home: Home, settings: Settings, identity: NodeIdentity, clock: Clock
+) -> PeerNetwork:
+    """Return the shared cluster that the settings name, or links of our own."""
+    section = settings.ledger
+    if section.cluster_url is None:
+        return MqttPeerNetwork(identity, peer_settings(home, settings, clock), clock)
+    if section.listen or section.peers:
+        raise SettingsError("ledger.cluster_url and ledger.listen or peers exclude each other")
+    cluster = BrokerSection(
+        url=section.cluster_url,
+        login_file=section.cluster_login_file,
+        authority_file=section.cluster_authority_file,
+    )
+    login = cluster_login(home, cluster, f"ssp-{identity.node_id.hex()[:16]}")
+    return ClusterNetwork(identity.node_id, identity.chain_id, login, clock)

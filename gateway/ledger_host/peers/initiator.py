@@ -9,7 +9,7 @@ from gateway.errors import AgentError, MessagingError
 from gateway.ledger_host.peers.admission import GUEST
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.responder import Welcome
-from gateway.messaging.peer_connection import PeerConnection, PeerLogin
+from gateway.messaging.peer_connection import PeerConnection, PeerLogin, peer_tls_context
 from ledger.codec.canonical import Decoder
 from ledger.errors import CodecError
 from ledger.identity.handshake import build_hello, check_answer
@@ -64,11 +64,15 @@ class Mailbox:
         """Return the channel of the connection that stands now; raises `MessagingError`."""
         return (await self._next())[1]
 
+    async def next(self) -> tuple[str, bytes]:
+        """Return the next message's topic and payload; raises `MessagingError` at the end."""
+        topic, payload = await self._next()
+        assert payload is not None
+        return topic, payload
+
     async def next_message(self) -> bytes:
         """Return the next message; raises `MessagingError` when the connection ended."""
-        _, payload = await self._next()
-        assert payload is not None
-        return payload
+        return (await self.next())[1]
 
     async def _next(self) -> tuple[str, bytes | None]:
         arrived = await self._arrived.get()
@@ -90,7 +94,8 @@ async def shake_hands(
     """
     guest = secrets.token_hex(16)
     mailbox = Mailbox()
-    login = PeerLogin(address.host, address.port, guest, GUEST, None, is_tls)
+    tls = peer_tls_context() if is_tls else None
+    login = PeerLogin(address.host, address.port, guest, GUEST, None, tls)
     connection = PeerConnection(login, (topics.handshake_down(guest),), mailbox)
     connection.open()
     try:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.ledger_host.peers.initiator import Admitted
-from gateway.messaging.peer_connection import PeerConnection, PeerLogin
+from gateway.messaging.peer_connection import PeerConnection, PeerLogin, peer_tls_context
 from ledger.identity.refusals import PeerFlag
 from ledger.network import topics
 from ledger.network.topics import ChainTopics
@@ -49,7 +49,7 @@ class Link:
             client_id=own_id.hex(),
             username=own_id.hex(),
             password=admitted.password,
-            is_tls=is_tls,
+            tls=peer_tls_context() if is_tls else None,
             will_topic=chain.of(topics.STATUS, own_id),
         )
         self._connection = PeerConnection(login, chain.heard_by(own_id, address.node), self)

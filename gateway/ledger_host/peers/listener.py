@@ -79,7 +79,7 @@ class PeerListener:
         )
         if place.certificate is not None:
             self._responder.channel = place.certificate.channel
-        self._broker = EmbeddedBroker(_settings(place), admission, _NoTelemetry(), clock)
+        self._broker = EmbeddedBroker(_settings(place), admission, NoTelemetry(), clock)
         self._broker.add_listener(self._topics.everything(), self._on_message)
 
     @property
@@ -143,7 +143,7 @@ class PeerListener:
         self._accepted[peer.node_id] = peer.flags
 
 
-class _NoTelemetry:
+class NoTelemetry:
     """The listener's sink of readings: no peer may publish any."""
 
     def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:  # noqa: ARG002 - the port's

@@ -13,15 +13,16 @@ from typing import Any
 
 from gateway.clock import Clock
 from gateway.errors import MessagingError
+from gateway.ledger_host.peers.ear import Ear
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.initiator import PeerRefusedError, shake_hands
 from gateway.ledger_host.peers.link import Link, LinkEvents
 from gateway.ledger_host.peers.listener import ListenerEvents, ListenerPlace, PeerListener
-from gateway.ledger_host.peers.seams import NodeSide, PeerSettings, PeerView
+from gateway.ledger_host.peers.seams import NodeSide, PeerSettings, PeerView, Traffic
 from ledger.identity.refusals import PeerFlag
 from ledger.network import topics
 from ledger.network.address_book import AddressBook
-from ledger.network.gatekeeper import BANNED, KNOWN, Dropped, Gatekeeper, kind_of
+from ledger.network.gatekeeper import BANNED, Gatekeeper, kind_of
 from ledger.network.relay import TransactionRelay, pack
 from ledger.network.standing import Fault
 from ledger.network.topics import ChainTopics
@@ -29,7 +30,6 @@ from ledger.network.wire import (
     Addresses,
     NetworkMessage,
     PeerAddress,
-    Transactions,
     encode_message,
 )
 from ledger.types.messages import Message
@@ -53,8 +53,9 @@ class MqttPeerNetwork:
         self._random = secrets.SystemRandom()
         self._topics = ChainTopics(identity.chain_id)
         self._gate = Gatekeeper()
-        self._book = AddressBook(identity.node_id)
         self._relay = TransactionRelay()
+        self._ear = Ear(self._gate, self._relay, self.learn)
+        self._book = AddressBook(identity.node_id)
         self._links: dict[bytes, Link] = {}
         self._opened: set[bytes] = set()
         self._newest: dict[str, bytes] = {}  # what we retain, for a peer that is reached later
@@ -72,8 +73,6 @@ class MqttPeerNetwork:
             place = ListenerPlace(*settings.listen, settings.certificate)
             self._listener = PeerListener(identity, place, clock, events, self._spawn)
         self.refusals: dict[bytes, str] = {}  # why a peer is not connected, in one line
-        self.dropped = 0
-        self.heard_bytes = 0
         self.said_bytes = 0
 
     @property
@@ -85,6 +84,10 @@ class MqttPeerNetwork:
     def connected(self) -> frozenset[bytes]:
         """Node ids that can be reached now."""
         return frozenset(self._opened) | frozenset(self._inbound())
+
+    def traffic(self) -> Traffic:
+        """Return what passed so far."""
+        return Traffic(self._ear.dropped, self._ear.heard_bytes, self.said_bytes)
 
     def views(self) -> tuple[PeerView, ...]:
         """Return the connected peers."""
@@ -126,7 +129,7 @@ class MqttPeerNetwork:
 
     async def run(self, node: NodeSide, on_listening: Callable[[], None]) -> None:
         """Listen and stay connected until cancelled. Raises `BrokerError` where it cannot listen."""
-        self._node = node
+        self._node = self._ear.node = node
         self._book.configure(self._settings.peers, self._now_ms())
         if self._listener is not None:
             await self._listener.start()
@@ -166,27 +169,10 @@ class MqttPeerNetwork:
             self._heard(peer, spoken[0], raw)
 
     def _heard(self, peer: bytes, kind: str, raw: bytes) -> None:
-        if not raw or self._node is None:
-            return  # a status taken back: the peer has gone
-        self.heard_bytes += len(raw)
-        message = self._gate.admit(peer, kind, raw, self._now_ms())
-        if isinstance(message, Dropped):
-            self._note_dropped(peer, message)
-        elif isinstance(message, Transactions):
-            for transaction in message.raw:
-                if self._node.submit(transaction):
-                    self._relay.add(transaction)
-        elif isinstance(message, Addresses):
-            for address in message.peers:
-                self.learn(address)
-        else:
-            self._node.receive(peer, message)
-
-    def _note_dropped(self, peer: bytes, dropped: Dropped) -> None:
-        if dropped.detail == KNOWN:
+        dropped = self._ear.hear(peer, kind, raw, self._now_ms())
+        if dropped is None or not dropped.is_banned:
             return
-        self.dropped += 1
-        if dropped.is_banned and dropped.detail != BANNED:  # what it sent before it was expelled
+        if dropped.detail != BANNED:  # what it sent before it was expelled
             _log.warning("peer %s is banned for now: %s", peer.hex()[:16], dropped.detail)
             self.refusals[peer] = f"banned for now: {dropped.detail}"
             self._expel(peer)

@@ -1,11 +1,13 @@
 """What the network of a node is given, and what it tells."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.ledger_host.peers.listener import ListenerCertificate
 from ledger.identity.refusals import PeerFlag
 from ledger.network.wire import PeerAddress
+from ledger.ports import PeerLink
 from ledger.types.messages import Message
 
 
@@ -30,6 +32,15 @@ class PeerView:
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """What passed since the start: messages not looked at, and bytes."""
+
+    dropped: int
+    heard_bytes: int
+    said_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSide:
     """What the network needs of the node. All are called on the event loop."""
 
@@ -38,3 +49,38 @@ class NodeSide:
     submit: Callable[[bytes], bool]  # True when the transaction is new and was taken
     pending: Callable[[int], Sequence[bytes]]  # signed transactions that wait, at most so many
     agents: Callable[[], Collection[bytes]]  # node ids of the current set
+
+
+class PeerNetwork(PeerLink, Protocol):
+    """A way to the other nodes: links of our own, or a shared MQTT cluster."""
+
+    @property
+    def port(self) -> int | None:
+        """The port that is listened on, or None."""
+        ...
+
+    @property
+    def connected(self) -> frozenset[bytes]:
+        """Node ids that can be reached now."""
+        ...
+
+    @property
+    def refusals(self) -> Mapping[bytes, str]:
+        """Why a peer is not connected, in one line."""
+        ...
+
+    def views(self) -> tuple[PeerView, ...]:
+        """Return the connected peers."""
+        ...
+
+    def traffic(self) -> Traffic:
+        """Return what passed so far."""
+        ...
+
+    def learn(self, address: PeerAddress) -> None:
+        """Take a hint where a node may be reached."""
+        ...
+
+    async def run(self, node: NodeSide, on_listening: Callable[[], None]) -> None:
+        """Stay connected until cancelled. Raises `BrokerError` where it cannot listen."""
+        ...

@@ -7,12 +7,17 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from gateway.broker.broker import EmbeddedBroker
+from gateway.broker.settings import BrokerSettings
 from gateway.clock import SystemClock
 from gateway.ledger_host.peers.certificate import peer_settings
+from gateway.ledger_host.peers.cluster import ClusterNetwork
 from gateway.ledger_host.peers.identity import NodeIdentity
-from gateway.ledger_host.peers.listener import ListenerCertificate
+from gateway.ledger_host.peers.listener import ListenerCertificate, NoTelemetry
 from gateway.ledger_host.peers.network import MqttPeerNetwork
-from gateway.ledger_host.peers.seams import NodeSide, PeerSettings
+from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, PeerSettings
+from gateway.messaging.cluster_client import ClusterLogin
+from gateway.model.principal import Principal, PrincipalKind
 from gateway.settings import Home, LedgerSection, Settings
 from ledger.crypto.domains import NO_HASH, session_token_message
 from ledger.crypto.ed25519 import SigningKey
@@ -53,11 +58,12 @@ class OpenFacts:
 class Node:
     """One network with what its node heard."""
 
-    network: MqttPeerNetwork
+    network: PeerNetwork
     key: SigningKey
     heard: list[tuple[bytes, object]] = field(default_factory=list)
     connected: list[bytes] = field(default_factory=list)
     mempool: dict[bytes, None] = field(default_factory=dict)
+    agents: tuple[bytes, ...] = ()
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -70,7 +76,7 @@ class Node:
             peer_connected=self._peer_connected,
             submit=self._submit,
             pending=lambda count: tuple(self.mempool)[:count],
-            agents=lambda: (),
+            agents=lambda: self.agents,
         )
 
     def _receive(self, peer: bytes, message: object) -> None:
@@ -94,6 +100,11 @@ class Node:
                 self.changed.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.changed.wait(), 0.05)
+
+
+def own(node: Node) -> MqttPeerNetwork:
+    assert isinstance(node.network, MqttPeerNetwork)
+    return node.network
 
 
 @contextlib.asynccontextmanager
@@ -193,7 +204,7 @@ async def test_of_two_connections_the_one_of_the_lower_id_stays():
     nodes = [make_node(1), make_node(2)]
     async with running(*nodes):
         for node, other in zip(nodes, reversed(nodes), strict=True):
-            node.network._book.configure([at(other)], 0)
+            own(node)._book.configure([at(other)], 0)
         low, high = sorted(nodes, key=lambda node: node.id)
         await low.until(lambda: [v.is_outbound for v in low.network.views()] == [True])
         await high.until(lambda: [v.is_outbound for v in high.network.views()] == [False])
@@ -220,13 +231,19 @@ async def test_transactions_travel_on_until_everybody_has_them():
             await leaves[1].until(lambda: b"transaction" in leaves[1].mempool)
 
 
-async def test_addresses_travel_on():
+async def test_addresses_of_agents_travel_on_and_others_do_not():
     a, b = make_node(1), make_node(2)
     async with running(a, b):
         c = make_node(3, [at(a), at(b)])
         async with running(c):
             await c.until(lambda: len(c.network.connected) == 2)
-            c.network._share_addresses()
+            share = own(c)._share_addresses
+            await a.until(lambda: c.id in a.network.connected)
+            share()
+            await a.until(lambda: a.network.traffic().heard_bytes > 0)
+            assert a.network.connected == {c.id}
+            a.agents = (b.id,)
+            share()
             await a.until(lambda: b.id in a.network.connected)
 
 
@@ -276,8 +293,52 @@ async def test_a_peer_that_sends_rubbish_is_expelled_and_banned():
         async with running(b):
             await b.until(lambda: a.id in b.network.connected and b.id in a.network.connected)
             for number in range(6):
-                b.network._send(a.id, b"rubbish %d" % number)
+                own(b)._send(a.id, b"rubbish %d" % number)
 
             await a.until(lambda: not a.network.connected)
             assert "banned" in a.network.refusals[b.id]
             await b.until(lambda: "bans us" in b.network.refusals.get(a.id, ""))
+
+
+class Everybody:
+    """A cluster that lets everybody in."""
+
+    async def authenticate(self, client_id, username, password, address):
+        return Principal(client_id, PrincipalKind.USER, ("#",), ("#",))
+
+
+def make_member(number: int, port: int) -> Node:
+    key = SigningKey(hashlib.sha256(bytes([number])).digest())
+    login = ClusterLogin("127.0.0.1", port, f"member-{number}")
+    return Node(ClusterNetwork(key.public_key, CHAIN, login, SystemClock()), key)
+
+
+async def test_nodes_on_a_shared_cluster_hear_each_other_and_connect_again():
+    settings = BrokerSettings("cluster", port=0)
+    broker = EmbeddedBroker(settings, Everybody(), NoTelemetry(), SystemClock())
+    await broker.start()
+    port = broker.port
+    members = [make_member(number, port) for number in (1, 2, 3)]
+    a, b, c = members
+    async with running(*members):
+        while not all(len(one.network.connected) == 2 for one in members):
+            for number, one in enumerate(members):
+                one.network.broadcast(status(number))
+            await asyncio.sleep(0.05)
+        a.network.send(b.id, GetChain(4))
+        a.mempool[b"transaction"] = None
+        a.network.relay(b"transaction")
+        await b.until(lambda: (a.id, GetChain(4)) in b.heard and b"transaction" in b.mempool)
+        assert (a.id, GetChain(4)) not in c.heard
+
+        await broker.stop()
+        await a.until(lambda: bool(a.network.refusals))
+        again = EmbeddedBroker(
+            replace(settings, port=port), Everybody(), NoTelemetry(), SystemClock()
+        )
+        await again.start()
+        await a.until(lambda: not a.network.refusals)
+        await b.until(lambda: not b.network.refusals)
+        b.network.broadcast(status(99))
+        await a.until(lambda: (b.id, status(99)) in a.heard)
+    await again.stop()

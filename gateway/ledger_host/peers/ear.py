@@ -1,0 +1,45 @@
+"""What becomes of a peer's bytes: let through, or dropped, and then handed to whom they are for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.ledger_host.peers.seams import NodeSide
+from ledger.network.gatekeeper import KNOWN, Dropped, Gatekeeper
+from ledger.network.relay import TransactionRelay
+from ledger.network.wire import Addresses, PeerAddress, Transactions
+
+
+@dataclass(slots=True)
+class Ear:
+    """The way in, whatever connection the bytes came by. `node` is set before anything is heard."""
+
+    gate: Gatekeeper
+    relay: TransactionRelay
+    learn: Callable[[PeerAddress], None]
+    node: NodeSide | None = None
+    dropped: int = 0
+    heard_bytes: int = field(default=0)
+
+    def hear(self, peer: bytes, kind: str, raw: bytes, now_ms: int) -> Dropped | None:
+        """Take what a peer said; return why it was dropped, unless somebody said the same just now."""
+        if not raw or self.node is None:
+            return None  # a status taken back: the peer has gone
+        self.heard_bytes += len(raw)
+        message = self.gate.admit(peer, kind, raw, now_ms)
+        if isinstance(message, Dropped):
+            if message.detail == KNOWN:
+                return None
+            self.dropped += 1
+            return message
+        if isinstance(message, Transactions):
+            for transaction in message.raw:
+                if self.node.submit(transaction):
+                    self.relay.add(transaction)
+        elif isinstance(message, Addresses):
+            agents = self.node.agents()
+            for address in message.peers:
+                if address.node in agents:  # nobody makes us dial whomever he likes
+                    self.learn(address)
+        else:
+            self.node.receive(peer, message)
+        return None
