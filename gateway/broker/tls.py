@@ -127,7 +127,7 @@ class TlsProtocol(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Encrypt and send, once there is somebody to understand it."""
-        if not self._is_open:
+        if not self._is_open or self._tcp is None or self._tcp.is_closing():
             return
         rest = memoryview(data)
         while rest:

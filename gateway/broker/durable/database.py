@@ -15,7 +15,10 @@ from gateway.errors import BrokerError
 
 SCHEMA_VERSION: Final = 1
 BUSY_TIMEOUT_S = 5
-JOURNAL_BYTES_MAX = 8 * 1024 * 1024  # the log is cut back to this after a checkpoint
+PAGE_BYTES = 1_024  # a commit is a few small rows, and writes whole pages
+JOURNAL_BYTES_MAX = (
+    8 * 1024 * 1024
+)  # then the log is copied into the file: each page once, its newest
 SET_ASIDE_MAX = 1_000
 PRIMARY_CODE = 0xFF  # the low byte of an extended result code
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -58,7 +61,9 @@ CREATE TABLE received (
 CREATE TABLE retained (topic TEXT PRIMARY KEY, owner TEXT, encoded BLOB NOT NULL) WITHOUT ROWID;
 """
 _SETTINGS = (
+    f"page_size = {PAGE_BYTES}",
     "journal_mode = WAL",
+    f"wal_autocheckpoint = {JOURNAL_BYTES_MAX // PAGE_BYTES}",
     "synchronous = FULL",
     "cell_size_check = ON",
     f"journal_size_limit = {JOURNAL_BYTES_MAX}",
