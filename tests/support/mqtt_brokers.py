@@ -20,9 +20,9 @@ def broker_process(*arguments: str) -> Iterator[Target]:
         assert target.process is not None
         assert target.process.poll() is None, target.log_text()
     finally:
-        log = target.log_text()
+        traceback = target.traceback()
         target.stop()
-    assert "Traceback" not in log, log
+    assert not traceback, traceback
 
 
 @contextlib.contextmanager

@@ -20,8 +20,11 @@ KNOWN_TO_FAIL_WAIT_S = 0.7
 def running_targets() -> Iterator[dict[str, Target]]:
     running: dict[str, Target] = {}
     yield running
+    failures = {}
     for target in running.values():
+        failures[target.name] = target.traceback()
         target.stop()
+    assert not any(failures.values()), failures
 
 
 @pytest.fixture(params=targets.names())

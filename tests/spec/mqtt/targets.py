@@ -49,6 +49,13 @@ class Target:
             if folder is not None:
                 folder.cleanup()
 
+    def traceback(self) -> str:
+        """What the log says of our own errors; empty when there were none."""
+        if self.log is None:
+            return ""
+        _, mark, rest = self.log_text().partition("Traceback")
+        return mark + rest
+
     def log_text(self) -> str:
         assert self.log is not None
         return Path(self.log.name).read_text(errors="replace")
