@@ -200,6 +200,21 @@ def test_the_remaining_expiry_is_forwarded_and_an_expired_message_is_not_3_3_2_5
     assert script.take() == [mqtt5.publish("long", b"x", mqtt5.long(0x02, 70), qos=1)]
 
 
+def test_a_delivery_that_was_begun_is_brought_to_its_end_however_late():
+    core, clock = core_and_clock()
+    script = reader(core, "r", mqtt5.long(0x11, 600))
+    script.link.receive(mqtt5.subscribe("#", 2))
+    script.take()
+    reader(core, "w").link.receive(mqtt5.publish("a", b"x", mqtt5.long(0x02, 5), qos=2))
+    assert len(script.take()) == 1
+    script.close("lost")
+    clock.ms += 30_000
+
+    script = reader(core, "r", mqtt5.long(0x11, 600), clean=False)
+
+    assert script.take() == [mqtt5.publish("a", b"x", mqtt5.long(0x02, 1), qos=2, flags=8)]
+
+
 def test_a_retained_message_expires():
     core, clock = core_and_clock()
     reader(core, "w").link.receive(mqtt5.publish("a", b"x", mqtt5.long(0x02, 5), flags=1))
