@@ -62,6 +62,6 @@ def decide(known: IdentityReply, instance: bytes, renewal: int) -> Verdict:
 def twin_detail(instance: bytes) -> str:
     """Return the line for an instance that runs twice."""
     return (
-        f"instance {instance.hex()[:16]} of this node's identity runs twice, as from a copied card:"
-        " stop one of the two, then restart this one"
+        f"instance {instance.hex()[:16]} of this node's identity runs twice, as from a copied card: stop"
+        " one of the two; where a backup was restored, stop this one and remove agent/instance"
     )

@@ -15,10 +15,11 @@ from typing import BinaryIO
 import msgspec
 
 from gateway.errors import SettingsError
-from gateway.metering.pages import build_signed_record, decode_record, hash_page
+from gateway.metering.pages import build_signed_record, decode_page, decode_record, hash_page
 from gateway.model import topics
 from gateway.settings import Home
 from gateway.smart_agent.metering_client import MeteringClient
+from gateway.smart_agent.metering_messages import NewestPage
 from gateway.smart_agent.private_files import give_to_owner_of, make_private_folder
 from ledger.codec.canonical import encode
 from ledger.types.metering import RECORD_BYTES_MAX, MeteringRecord
@@ -52,8 +53,10 @@ class MeteringFile:
         Raises `SettingsError` or `AgentError`; what was begun is ended by the next call.
         """
         with self._writing() as file:
-            self._finish_pending(file, agent)
+            last = self._finish_pending(file, agent)
             newest = agent.newest_page(record.meter.device_id)
+            if last is not None and _is_behind(newest, last, record.meter.device_id):
+                newest = agent.note_page(last)
             page = msgspec.structs.replace(record, page=newest.page + 1, previous=newest.hash)
             payload = encode(page)
             _write(file, PENDING, payload)
@@ -71,24 +74,33 @@ class MeteringFile:
         except OSError as error:
             raise SettingsError(f"{self.path}: cannot be written: {error.strerror}") from None
 
-    def _finish_pending(self, file: BinaryIO, agent: MeteringClient) -> None:
-        """Cut off a torn end, and sign what was to be signed when the process ended."""
-        end, last = 0, None
+    def _finish_pending(self, file: BinaryIO, agent: MeteringClient) -> bytes | None:
+        """Cut off a torn end, sign what was to be signed when the process ended, return the last page."""
+        end, pending, last = 0, None, None
         for kind, data in _frames(file, self.path):
-            end, last = file.tell(), (kind, data)
+            end = file.tell()
+            pending = data if kind == PENDING else None
+            last = data if kind == SIGNED else last
         file.truncate(end)
         file.seek(end)
-        if last is not None and last[0] == PENDING:
-            payload = last[1]
-            record = decode_record(payload)
-            newest = agent.newest_page(record.meter.device_id)
-            if newest.hash in (hash_page(payload), record.previous):
-                self._sign(file, payload, agent)
+        if pending is None:
+            return last
+        record = decode_record(pending)
+        newest = agent.newest_page(record.meter.device_id)
+        if newest.hash in (hash_page(pending), record.previous):
+            return self._sign(file, pending, agent)
+        return last
 
     def _sign(self, file: BinaryIO, payload: bytes, agent: MeteringClient) -> bytes:
         signed = build_signed_record(payload, agent.sign(payload))
         _write(file, SIGNED, signed)
         return signed
+
+
+def _is_behind(newest: NewestPage, last: bytes, device_id: bytes) -> bool:
+    """Tell whether the agent has forgotten the last page here, as after a restore from a backup."""
+    record = decode_page(last)[0].record
+    return record.meter.device_id == device_id and record.page > newest.page
 
 
 def _frames(file: BinaryIO, path: Path) -> Iterator[tuple[bytes, bytes]]:

@@ -44,6 +44,7 @@ from gateway.smart_agent.metering_messages import (
     AskOcmfKey,
     AskPage,
     MeteringRequest,
+    NotePage,
     OcmfSigned,
     SignMeasurement,
     SignOcmf,
@@ -145,7 +146,7 @@ class Agent:
                 return self._take_report(request)
             case (AskProofs() | AskInstance() | ReportLease()) | (
                 (AskSpending() | ChangeSpending() | ApprovePayment())
-                | (AskPage() | SignOcmf() | AskOcmfKey())
+                | (AskPage() | NotePage() | SignOcmf() | AskOcmfKey())
             ):
                 return self._answer_owner(request)
             case AskAuditHead():
@@ -169,7 +170,7 @@ class Agent:
                 self._lease.report(request)
                 self._desk.report_lease(request.standing)
                 return self._lease.running
-            case AskPage() | SignOcmf() | AskOcmfKey():
+            case AskPage() | NotePage() | SignOcmf() | AskOcmfKey():
                 return self._answer_metering(request)
             case _:
                 return self._spending.answer(request)

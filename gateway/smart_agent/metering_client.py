@@ -8,6 +8,7 @@ from gateway.smart_agent.metering_messages import (
     AskOcmfKey,
     AskPage,
     NewestPage,
+    NotePage,
     OcmfKey,
     OcmfSigned,
     SignMeasurement,
@@ -26,6 +27,13 @@ class MeteringClient:
     def newest_page(self, device_id: bytes) -> NewestPage:
         """Return the newest page that was signed of a device's meter."""
         answer = self._agent.ask(AskPage(device_id))
+        if not isinstance(answer, NewestPage):
+            raise AgentError(_OTHER_KIND)
+        return answer
+
+    def note_page(self, record: bytes) -> NewestPage:
+        """Show a page that the agent signed and may have forgotten; return the newest page."""
+        answer = self._agent.ask(NotePage(record))
         if not isinstance(answer, NewestPage):
             raise AgentError(_OTHER_KIND)
         return answer

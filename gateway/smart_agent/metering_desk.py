@@ -24,6 +24,7 @@ from gateway.smart_agent.metering_messages import (
     AskPage,
     MeteringRequest,
     NewestPage,
+    NotePage,
     OcmfKey,
     OcmfSigned,
     SignOcmf,
@@ -62,12 +63,27 @@ class MeteringDesk:
         if record.previous != newest.hash:
             detail = f"page {record.page} names another page {newest.page} than the signed one"
             return Refused(RefusedReason.NOT_ALLOWED, detail)
+        return self._keep(device, NewestPage(record.page, digest))
+
+    def _keep(self, device: str, newest: NewestPage) -> Refused | None:
         if device not in self._newest and len(self._newest) >= METERS_MAX:
             return Refused(RefusedReason.NOT_ALLOWED, f"{METERS_MAX} meters have pages already")
-        pages = {**self._newest, device: NewestPage(record.page, digest)}
+        pages = {**self._newest, device: newest}
         write_private(self._path, msgspec.msgpack.encode(pages))
         self._newest = pages
         return None
+
+    def _note(self, raw: bytes, signer: bytes) -> NewestPage | Refused:
+        """Go on behind a page that bears our own signature: never back, so no number is used twice."""
+        page = _own_page(raw, signer)
+        if isinstance(page, Refused):
+            return page
+        device = page.record.meter.device_id.hex()
+        newest = self._newest.get(device, _NO_PAGE)
+        if page.record.page > newest.page:
+            shown = NewestPage(page.record.page, hash_page(page.payload))
+            return self._keep(device, shown) or shown
+        return newest
 
     def answer(
         self, request: MeteringRequest, signer: bytes
@@ -76,6 +92,8 @@ class MeteringDesk:
         match request:
             case AskPage():
                 return self._newest.get(request.device_id.hex(), _NO_PAGE)
+            case NotePage():
+                return self._note(request.record, signer)
             case AskOcmfKey():
                 return OcmfKey(self._key_of(request.curve).public_der)
             case SignOcmf():

@@ -40,6 +40,14 @@ class SignOcmf(
     ]
 
 
+class NotePage(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="note-page"
+):
+    """Show a page that this agent signed and has forgotten, as after a restore. Answer: `NewestPage`."""
+
+    record: Annotated[bytes, Meta(max_length=SIGNED_RECORD_BYTES_MAX)]
+
+
 class AskOcmfKey(
     msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="ocmf-key"
 ):
@@ -67,5 +75,5 @@ class OcmfKey(msgspec.Struct, frozen=True, array_like=True, tag="ocmf-public-key
     public_der: bytes
 
 
-MeteringRequest = AskPage | SignOcmf | AskOcmfKey
+MeteringRequest = AskPage | NotePage | SignOcmf | AskOcmfKey
 MeteringAnswer = NewestPage | OcmfSigned | OcmfKey

@@ -34,6 +34,10 @@ class Pages:
     def newest_page(self, _device_id: bytes) -> NewestPage:
         return self.newest
 
+    def note_page(self, record: bytes) -> NewestPage:
+        self.newest = newest_after(record)
+        return self.newest
+
     def sign(self, payload: bytes) -> bytes:
         if self.crash == "before":
             raise CrashError
@@ -109,9 +113,22 @@ def test_wherever_the_power_fails_the_rest_holds_and_goes_on(file, agent):
 def agent_after(page: bytes) -> Pages:
     """An agent whose newest page is this one."""
     agent = Pages()
-    decoded, _ = decode_page(page)
-    agent.newest = NewestPage(decoded.record.page, hash_page(decoded.payload))
+    agent.newest = newest_after(page)
     return agent
+
+
+def newest_after(page: bytes) -> NewestPage:
+    decoded, _ = decode_page(page)
+    return NewestPage(decoded.record.page, hash_page(decoded.payload))
+
+
+@pytest.mark.parametrize("known", [0, 2])
+def test_an_agent_that_was_restored_goes_on_behind_what_it_signed(file, agent, known):
+    made = [append(file, agent, value) for value in range(4)]
+    restored = agent_after(made[known - 1]) if known else Pages()
+    append(file, restored, 9)
+    assert len(file.pages()) == 5
+    assert find_broken(file.pages()) is None
 
 
 def test_a_damaged_file_is_one_line(file, agent):

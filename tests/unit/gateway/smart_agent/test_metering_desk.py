@@ -6,13 +6,14 @@ from pyocmf import OCMF
 
 from gateway.errors import AgentError
 from gateway.metering.ecdsa import Curve
-from gateway.metering.pages import build_signed_record, hash_page
+from gateway.metering.pages import build_signed_record, find_broken, hash_page
 from gateway.smart_agent.identity_messages import LeaseStanding, ReportLease
 from gateway.smart_agent.messages import Bind, Refused, RefusedReason, Signed
 from gateway.smart_agent.metering_messages import (
     AskOcmfKey,
     AskPage,
     NewestPage,
+    NotePage,
     OcmfKey,
     OcmfSigned,
     SignMeasurement,
@@ -135,6 +136,29 @@ def test_a_foreign_or_forged_record_is_not_written(bound):
         assert bound.handle(SignOcmf(Curve.SECP256R1, (raw,))).reason is reason
     mixed = signed(bound, next_record(bound, quantity="voltage", unit="V"))
     assert bound.handle(SignOcmf(Curve.SECP256R1, (mixed,))).reason is RefusedReason.NOT_ALLOWED
+
+
+def test_an_agent_that_forgot_is_shown_its_own_page_and_never_goes_back(bound):
+    pages = [signed(bound, next_record(bound, value=value)) for value in range(3)]
+    later = own(bound, page=9, previous=b"p" * 32)
+    assert sign(bound, later) == "not-allowed"
+    forged = sign_page(later)
+    assert bound.handle(NotePage(forged)).reason is RefusedReason.WRONG_SENDER
+    answer = bound.handle(NotePage(pages[0]))
+    assert isinstance(answer, NewestPage)
+    assert answer.page == 3, "never back"
+
+
+def test_a_fresh_agent_goes_on_behind_a_page_of_its_key(agent_folder):
+    with open_agent(agent_folder, find_unlock(agent_folder)) as agent:
+        agent.handle(Bind(CHAIN_ID))
+        pages = [signed(agent, next_record(agent, value=value)) for value in range(3)]
+    (agent_folder / "metering-pages").unlink()
+    with open_agent(agent_folder, find_unlock(agent_folder)) as agent:
+        answer = agent.handle(NotePage(pages[2]))
+        assert isinstance(answer, NewestPage)
+        assert answer.page == 3
+        assert find_broken([*pages, signed(agent, next_record(agent, value=9))]) is None
 
 
 def test_who_does_not_hold_the_identity_measures_nothing(bound):
