@@ -96,8 +96,7 @@ class AuditLog:
 
     def append_many(self, events: Sequence[Event]) -> None:
         """Append an entry for each event in one write; raise `AgentError` when that fails."""
-        if self._is_failed:
-            raise AgentError(f"the audit log {self._folder} failed before: restart the SmartAgent")
+        self._check_not_failed()
         time_ms = self._clock.now_ms()
         head, chunks = self._head, []
         for event in events:
@@ -119,7 +118,8 @@ class AuditLog:
         self.sync_if_due()
 
     def sync(self) -> None:
-        """Make every entry durable."""
+        """Make every entry durable; raise `AgentError` when that fails, and ever after."""
+        self._check_not_failed()
         if self._dirty_since_ns is None:
             return
         self._is_failed = True  # until the disk has said otherwise
@@ -134,7 +134,7 @@ class AuditLog:
 
     def sync_if_due(self) -> None:
         """Make the entries durable when the oldest of them has waited long enough."""
-        since = self._dirty_since_ns
+        since = None if self._is_failed else self._dirty_since_ns
         if since is not None and self._clock.monotonic_ns() - since >= SYNC_INTERVAL_NS:
             self.sync()
 
@@ -151,6 +151,11 @@ class AuditLog:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+    def _check_not_failed(self) -> None:
+        """What a failed write or sync left is unknown; a sync that succeeds later proves nothing."""
+        if self._is_failed:
+            raise AgentError(f"the audit log {self._folder} failed before: restart the SmartAgent")
 
     def _write(self, data: bytes) -> None:
         if self._size + len(data) > self._segment_bytes_max and self._size > HEADER_BYTES:
@@ -182,8 +187,7 @@ class AuditLog:
         write_private(path, encode_header(self._head))
         self._descriptor = open_private(path, os.O_WRONLY | os.O_APPEND)
         self._size = HEADER_BYTES
-        for old in list_segments(self._folder)[:-SEGMENTS_MAX]:
-            old.unlink()
+        _remove(list_segments(self._folder)[:-SEGMENTS_MAX])
 
     def _resume(self) -> None:
         """Go on after the newest segment's last good entry."""
@@ -212,8 +216,7 @@ class AuditLog:
 
     def _cut_off(self, torn: bytes, end: int) -> None:
         write_private(self._folder / f"torn-{self._head.sequence + 1:020d}", torn)
-        for old in sorted(self._folder.glob("torn-*"))[:-TORN_FILES_MAX]:
-            old.unlink()
+        _remove(sorted(self._folder.glob("torn-*"))[:-TORN_FILES_MAX])
         os.ftruncate(self._descriptor, end)
         self.append(EntryKind.TORN, "", torn, is_durable=True)
 
@@ -226,3 +229,11 @@ class AuditLog:
             self._newest_votes = [entry]
         elif place == (newest.epoch, newest.slot):
             self._newest_votes.append(entry)
+
+
+def _remove(files: Sequence[Path]) -> None:
+    for file in files:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise AgentError(f"cannot remove the old {file}: {error.strerror}") from None
