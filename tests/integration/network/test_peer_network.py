@@ -243,7 +243,12 @@ async def test_addresses_of_agents_travel_on_and_others_do_not():
             await a.until(lambda: a.network.traffic().heard_bytes > 0)
             assert a.network.connected == {c.id}
             a.agents = (b.id,)
-            await a.until(lambda: share() or b.id in a.network.connected)
+
+            def is_known_after_sharing() -> bool:
+                share()
+                return b.id in a.network.connected
+
+            await a.until(is_known_after_sharing)
 
 
 @pytest.mark.parametrize(
