@@ -5,6 +5,8 @@ until it is final, so neither a crash here nor in the ledger loses or doubles it
 Rule 2: the metering account has one author, this class, so its nonces never fork.
 Rule 3: one that can never be final any more, expired or its nonce used, counts as failed; the next
 one signed takes a nonce that is left free, so that those behind it can go on.
+Rule 4: an account that holds next to nothing offers no fee for metering as long as stake gives it free
+transactions; one that comes too late in an epoch waits in the outbox for the next.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ import msgspec
 from gateway.app.ledger_link import LedgerLink
 from gateway.errors import MessagingError, StoreError
 from gateway.model.ledger_api import AccountReply, StatusReply, SubmitReply, TransactionReply
+from gateway.model.stake_api import StakeReply
 from gateway.readings.records import OutboxEntry
 from gateway.readings.store import ReadingsStore
 from gateway.smart_agent.client import AgentClient
@@ -23,7 +26,7 @@ from ledger.codec.canonical import Decoder
 from ledger.crypto import domains
 from ledger.errors import CodecError
 from ledger.params import EXPIRY_HEIGHTS_MAX, SIGNATURE_BYTES, TRANSACTION_FEE_PER_BYTE
-from ledger.state.fees import compute_fee_min, compute_gas_price, get_gas_limit
+from ledger.state.fees import METERING_BODIES, compute_fee_min, compute_gas_price, get_gas_limit
 from ledger.types.transaction import (
     Body,
     CallContract,
@@ -31,6 +34,7 @@ from ledger.types.transaction import (
     Transaction,
 )
 
+FREE_BELOW = 1_000_000  # base units: what a few hundred transactions cost
 ENVELOPE_BYTES = SIGNATURE_BYTES + 16  # the envelope's own length beside the payload
 FEE_FIELD_BYTES = 9  # how much a larger fee can lengthen the payload that it pays for
 
@@ -93,6 +97,7 @@ class TransactionAuthor:
         self._next_nonce = 0
         self._nonces_taken: set[int] = set()  # by what waits in the outbox
         self._nonce_on_chain = 0
+        self._meters_for_free = False  # it can hardly pay, and stake gives it free transactions
         self._height = 0
         self.refusal = ""  # why the ledger last took no transaction; empty since it took one
         self.has_resubmitted = False  # the ledger forgot something: nonces may have become free
@@ -104,6 +109,11 @@ class TransactionAuthor:
         pending = self._store.pending_transactions()
         self._nonces_taken = {decode_transaction(entry.raw).nonce for entry in pending}
         self._nonce_on_chain = account.nonce
+        self._meters_for_free = False
+        if account.balance < FREE_BELOW:
+            asked = {"address": self._sender.hex()}
+            stake = await self._ledger.call("stake", asked, StakeReply)
+            self._meters_for_free = stake.free_an_epoch > 0
         self._next_nonce = account.pending_nonce
         self.refusal = ""
         self.has_resubmitted = False
@@ -113,7 +123,12 @@ class TransactionAuthor:
         while self._next_nonce in self._nonces_taken:
             self._next_nonce += 1
         expiry_height = self._height + EXPIRY_HEIGHTS_MAX // 2
-        payload = build_payload(self._chain_id, self._sender, self._next_nonce, expiry_height, body)
+        place = (self._chain_id, self._sender, self._next_nonce)
+        if self._meters_for_free and isinstance(body, METERING_BODIES):
+            draft = Transaction(*place, self._sender, 0, expiry_height, body)
+            payload = canonical.encode(draft)
+        else:
+            payload = build_payload(*place, expiry_height, body)
         signature = await asyncio.to_thread(self._agent.sign_transaction, Purpose.METERING, payload)
         self._next_nonce += 1
         raw = wrap(payload, signature)

@@ -142,7 +142,7 @@ def stake(options: argparse.Namespace) -> int:
             for free_ms, amount in reply.unbonding
         ),
         *(f"votes for  {_address(choice)}" for choice in reply.choices),
-        f"metering   {reply.free_left} free transactions left in this epoch",
+        f"metering   {reply.free_left} of {reply.free_an_epoch} free transactions left in this epoch",
     ]
     emit(options, reply, "\n".join(lines))
     return 0

@@ -80,6 +80,7 @@ class StakeAnswers:
             unbonding=tuple((entry.free_at_ms, entry.amount) for entry in found.unbonding),
             choices=tuple(choice.hex() for choice in found.choices),
             free_left=found.free_left,
+            free_an_epoch=found.free_an_epoch,
         )
 
 

@@ -91,6 +91,7 @@ class StakeReply(msgspec.Struct, frozen=True):
     unbonding: tuple[tuple[int, int], ...]
     choices: tuple[str, ...]
     free_left: int
+    free_an_epoch: int
 
 
 class ProofReply(msgspec.Struct, frozen=True):

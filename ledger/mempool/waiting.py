@@ -94,9 +94,11 @@ class Waiting:
         if not queue:
             del self._by_sender[entry.sender]
         payer = entry.checked.transaction.fee_payer
-        self._offered_by[payer] -= entry.checked.transaction.fee
-        if not self._offered_by[payer]:
-            del self._offered_by[payer]
+        offered = self.fees_offered_by(payer) - entry.checked.transaction.fee
+        if offered:
+            self._offered_by[payer] = offered
+        else:  # nothing, or free offers only
+            self._offered_by.pop(payer, None)
         self.size_bytes -= entry.checked.size
         self._drop_stale()
 

@@ -28,7 +28,7 @@ from ledger.types.transaction import (
 
 # Tuples, made once: these tests run several times for every transaction.
 CODE_BODIES = (CallContract, DeployContract)
-_METERING_BODIES = (Anchor, RegisterDevice, RenewLease)
+METERING_BODIES = (Anchor, RegisterDevice, RenewLease)
 
 
 def compute_fee_min(size: int) -> int:
@@ -71,7 +71,7 @@ def compute_fee_required(checked: CheckedTransaction) -> int:
 
 def is_free_offer(transaction: Transaction) -> bool:
     """Tell whether the transaction means to be a free one of its sender."""
-    return transaction.fee == 0 and isinstance(transaction.body, _METERING_BODIES)
+    return transaction.fee == 0 and isinstance(transaction.body, METERING_BODIES)
 
 
 def compute_fee_payable(checked: CheckedTransaction) -> int:

@@ -66,6 +66,7 @@ class StakeOverview:
     unbonding: tuple[UnbondingEntry, ...]
     choices: tuple[bytes, ...]
     free_left: int
+    free_an_epoch: int
 
 
 def list_agents(state: StateReader, time_ms: int) -> tuple[AgentOverview, ...]:
@@ -188,9 +189,11 @@ def describe_stake(state: StateReader, address: bytes) -> StakeOverview:
     """Return an account's stake and vote."""
     vote = get_vote(state, address)
     unit = get_parameters(state).free_anchor_stake
+    allowance = get_allowance(state, address)
     return StakeOverview(
         stake=get_stake(state, address),
         unbonding=get_unbonding(state, address),
         choices=() if vote is None else vote.choices,
-        free_left=count_free_left(get_allowance(state, address), get_epoch(state).epoch, unit),
+        free_left=count_free_left(allowance, get_epoch(state).epoch, unit),
+        free_an_epoch=allowance.stake // unit,
     )

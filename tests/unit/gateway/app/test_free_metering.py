@@ -1,0 +1,39 @@
+"""A gateway whose metering account holds nothing anchors on the stake that somebody bound for it."""
+
+import msgspec
+
+from ledger.types.genesis import Genesis
+from tests.support.gateway_lab import GatewayLab
+from tests.support.ledger_lab import address_of, make_genesis
+from tests.support.readings import store_run
+
+
+def poor_genesis(bond: int) -> Genesis:
+    genesis = make_genesis()
+    (agent,) = genesis.agents
+    rich = tuple(one for one in genesis.allocations if one.address != address_of("metering"))
+    agents = (msgspec.structs.replace(agent, bond=bond),)
+    return msgspec.structs.replace(genesis, agents=agents, allocations=rich)
+
+
+def list_fees(lab: GatewayLab) -> list[int]:
+    return [outcome.fee_paid for block in lab.blocks for outcome in block.outcomes]
+
+
+async def test_readings_are_anchored_without_a_coin(tmp_path):
+    async with GatewayLab(tmp_path, genesis=poor_genesis(10**12)) as lab:
+        lab.register("meter")
+        await store_run(lab.store, "meter", 5)
+        lab.start()
+        await lab.until_anchored("meter", 5)
+        assert lab.node.account(lab.sender).balance == 0
+        await lab.until(lambda: list_fees(lab) == [0, 0])
+
+
+async def test_what_comes_too_late_in_an_epoch_waits_for_the_next(tmp_path):
+    async with GatewayLab(tmp_path, genesis=poor_genesis(10**8)) as lab:
+        lab.register("meter")
+        await store_run(lab.store, "meter", 5)
+        lab.start()
+        await lab.until(lambda: list_fees(lab) == [0] and lab.node.status().pending == 1)
+        await lab.until(lambda: len(lab.store.pending_transactions()) == 1)
