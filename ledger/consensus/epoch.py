@@ -43,6 +43,11 @@ class Epoch:
         """How many of them must sign."""
         return compute_quorum(len(self.keys))
 
+    @property
+    def is_ours_alone(self) -> bool:
+        """Whether we are the whole set: there is nobody to wait for. Followers may listen."""
+        return self.our_seat is not None and len(self.keys) == 1
+
     def leader(self, slot: int) -> int:
         """Return the seat that leads a slot from 1: a fresh permutation each lap."""
         lap, place = divmod(slot - 1, len(self.keys))

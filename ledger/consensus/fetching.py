@@ -25,7 +25,7 @@ def get_signer_peers(state: State, certificate: Certificate | None) -> tuple[byt
     """
     epoch = state.epoch
     seats = range(epoch.size) if certificate is None else decode_signers(certificate.signers)
-    ours = epoch.our_seat if epoch.our_seat is not None else 0
+    ours = epoch.our_seat if epoch.our_seat is not None else -1
     others = [seat for seat in seats if seat != epoch.our_seat]
     ordered = [s for s in others if s > ours] + [s for s in others if s < ours]
     return tuple(epoch.nodes[seat] for seat in ordered)

@@ -163,7 +163,7 @@ def _start(state: State, started: Started) -> None:
         if header.epoch == state.epoch.number and header.slot >= slot:
             certificates = get_justification(state, header)
             state.candidates[header.slot] = Candidate(proposal, certificates, None)
-    if state.epoch.size > 1:
+    if not state.epoch.is_ours_alone:
         state.emit(Broadcast(get_status(state)))
 
 
@@ -211,7 +211,7 @@ def _keep_time(state: State) -> None:
     if pace.retry_ms is not None and now_ms >= pace.retry_ms:
         pace.retry_ms = now_ms + rules.retry_ms
         repeat(state)
-    if state.epoch.size > 1 and now_ms >= pace.gossip_ms:
+    if not state.epoch.is_ours_alone and now_ms >= pace.gossip_ms:
         pace.gossip_ms = now_ms + rules.gossip_ms
         exchange(state)
 
@@ -230,7 +230,7 @@ def _find_wake_ms(state: State) -> int:
         times.append(pace.retry_ms)
     elif deadline_ms is not None:
         times.append(deadline_ms)
-    if state.epoch.size > 1:
+    if not state.epoch.is_ours_alone:
         times.append(pace.gossip_ms)
     if state.sign_retry_ms is not None:
         times.append(state.sign_retry_ms)

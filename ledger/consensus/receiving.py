@@ -196,6 +196,8 @@ def _receive_status(state: State, peer: bytes, status: Status) -> None:
     help_laggard(state, peer, status.slot)
     if status.height > state.tip.height + 1:
         ask_chain(state, peer, status.height)
+    elif status.height + 1 < state.tip.height:
+        _tell_status(state, peer)
 
 
 def _receive_chain(state: State, peer: bytes, message: ChainMessage) -> None:

@@ -116,7 +116,7 @@ def get_deadline_ms(state: State) -> int | None:
     pace = state.pace
     if pace.is_over:
         return pace.entered_ms
-    if state.epoch.quorum == 1:
+    if state.epoch.is_ours_alone:
         return None
     due_ms = get_due_ms(state)
     if state.work_since_ms is not None:

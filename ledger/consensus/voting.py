@@ -76,7 +76,7 @@ def send_signed(state: State, vote: Vote) -> None:
 
 def take_refusal(state: State, kind: VoteKind, slot: int, detail: str) -> None:
     """Live with a refusal: others end the slot. Alone, skip the slot; if that is refused too, halt."""
-    if slot != state.slot or state.epoch.quorum > 1:
+    if slot != state.slot or not state.epoch.is_ours_alone:
         return
     if kind is not VoteKind.NULLIFY:
         state.pace.is_over = True

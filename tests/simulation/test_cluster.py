@@ -43,3 +43,24 @@ def test_with_more_dead_nothing_is_final(agents: int, dead: int):
 
 def test_epochs_follow_one_another():
     assert min(run(4, seconds=120, epoch_blocks=5)) >= 30
+
+
+@pytest.mark.parametrize("agents", [1, 2, 4])
+def test_followers_keep_up_and_late_ones_catch_up(agents: int):
+    cluster = Cluster(
+        Random(2),
+        KeyedHashScheme(),
+        agents=agents + 2,
+        set_of=lambda _: range(agents),
+        epoch_blocks=5,
+    )
+    for index in range(agents + 1):
+        cluster.add_node(index)
+    cluster.start()
+    cluster.clockwork.run_until(90_000)
+    assert cluster.nodes[agents].height >= cluster.nodes[0].height - 1
+    late = cluster.add_node(agents + 1)
+    late.start()
+    cluster.clockwork.run_until(120_000)
+    assert late.height >= cluster.nodes[0].height - 1
+    assert late.height >= 30

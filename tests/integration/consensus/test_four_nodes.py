@@ -37,7 +37,7 @@ LATENCY_S = 0.005
 PATIENCE_S = 60  # a busy machine may be slow; a healthy run takes seconds
 
 
-def make_four() -> Genesis:
+def make_four(*, slot_ms: int = SLOT_MS, heartbeat_ms: int = 2 * SLOT_MS) -> Genesis:
     agents = tuple(
         GenesisAgent(
             node=address_of(f"node{index}"),
@@ -50,8 +50,8 @@ def make_four() -> Genesis:
     allocations = tuple(Allocation(address_of(name), 10**12) for name in ("alice", "bob"))
     return msgspec.structs.replace(
         make_genesis(),
-        slot_ms=SLOT_MS,
-        heartbeat_ms=2 * SLOT_MS,
+        slot_ms=slot_ms,
+        heartbeat_ms=heartbeat_ms,
         time_ms=SystemClock().now_ms(),
         agents=agents,
         allocations=allocations,

@@ -36,7 +36,7 @@ from ledger.consensus.inputs import (
 from ledger.consensus.state import DELTA_MS, RETRY_MS
 from ledger.crypto.domains import NO_HASH, VoteKind
 from ledger.types.block import FinalityProof
-from ledger.types.messages import CertificateMessage, GetBlock, VoteMessage
+from ledger.types.messages import CertificateMessage, GetBlock, Status, VoteMessage
 from tests.support.consensus_script import (
     NODES,
     ROOT,
@@ -86,6 +86,18 @@ class TestAlone:
         script.start()
         script.now_ms += 60_000
         assert SignVote(X, 0, 1, NO_HASH) not in script.give(Ticked(has_work=True))
+
+    def test_a_follower_of_one_agent_says_where_it_is_until_it_is_helped(self):
+        script = Script(agents=1, seat=None)
+        (said,) = script.give(Started((), ()))
+        assert isinstance(said, Broadcast)
+        assert isinstance(said.message, Status)
+        script.now_ms += 60_000
+        script.give(Ticked(has_work=False))
+        script.now_ms += RETRY_MS
+        again = script.give(Ticked(has_work=False))
+        statuses = [e for e in again if isinstance(e, Broadcast) and isinstance(e.message, Status)]
+        assert len(statuses) == 1
 
     def test_a_refused_vote_skips_the_slot_and_a_refused_skip_halts(self):
         script = Script(agents=1)

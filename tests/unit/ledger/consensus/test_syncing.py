@@ -1,6 +1,7 @@
 """Catching up: one question at a time, one certificate a piece, nothing unasked (1.8)."""
 
 import msgspec
+import pytest
 
 from ledger.consensus.blocks import build_seal
 from ledger.consensus.effects import CommitBlock, Effect, OpenEpoch, Send, VerifySignatures
@@ -14,7 +15,7 @@ from ledger.consensus.inputs import (
 )
 from ledger.consensus.state import RETRY_MS
 from ledger.types.block import FinalityProof
-from ledger.types.messages import ChainMessage, GetChain, Status
+from ledger.types.messages import ChainMessage, GetBlock, GetChain, Status
 from tests.support.consensus_script import KEYS, NODES, F, Script, certificate
 
 SIGNERS = b"\x07" + bytes(12)
@@ -67,6 +68,33 @@ def test_a_piece_is_executed_and_committed_in_order():
     effects = script.give(BlockValidated(second.hash))
     assert CommitBlock(second, piece.proof) in effects
     assert Send(NODES[1], GetChain(2)) in effects  # and on to the next piece
+
+
+def test_who_is_behind_in_blocks_though_not_in_slots_is_told_where_we_are():
+    script = Script(seat=None)
+    script.start()
+    ask(script)
+    piece = make_piece(script)
+    first, second = script.block(), script.block(2, script.block(), parent_signers=SIGNERS)
+    answer(script, piece)
+    script.give(BlockValidated(first.hash))
+    script.give(BlockValidated(second.hash))
+    behind = msgspec.structs.replace(status(0), slot=script.state.slot)
+    effects = script.give(MessageReceived(NODES[3], behind))
+    (told,) = [effect for effect in effects if isinstance(effect, Send)]
+    assert isinstance(told.message, Status)
+    assert (told.peer, told.message.height) == (NODES[3], 2)
+
+
+@pytest.mark.parametrize(("agents", "asked"), [(1, 0), (4, 0)])
+def test_a_follower_may_ask_every_seat(agents: int, asked: int):
+    script = Script(agents=agents, seat=None)
+    script.start()
+    block = script.block()
+    signers = range(agents)
+    final = certificate(F, 1, block.hash, *signers)
+    effects = script.give(SignaturesVerified(NODES[0], (), (final,), None))
+    assert Send(NODES[asked], GetBlock(0, block.hash)) in effects
 
 
 def test_an_unasked_piece_and_one_of_another_peer_are_dropped():
