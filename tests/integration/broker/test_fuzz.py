@@ -7,11 +7,13 @@ A script of bytes belongs to its seed: `make_script(seed)` is what that client s
 import asyncio
 import itertools
 import os
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 import pytest
@@ -30,6 +32,7 @@ IN_PROCESS_S = 4.0
 WORKERS = 12
 CLOSED_WITHIN_S = 15.0  # after end-of-file the broker closes; the machine may be busy
 SETTLED_WITHIN_S = 30.0
+PLAIN_EVERY = 5
 WARM_UP = 0.3  # of the time, until caches and stored sessions have their size
 GROWTH_MAX_BYTES = (
     24 * 1024 * 1024
@@ -89,6 +92,7 @@ class Campaign:
     websocket: Address | None
     username: str | None = None
     password: bytes | None = None
+    tls: ssl.SSLContext | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
     async def run(self, duration_s: float, first_seed: int) -> int:
@@ -109,18 +113,22 @@ class Campaign:
         address = self.websocket if script.is_websocket else self.tcp
         if address is None:
             return
-        reader, writer = await asyncio.open_connection(*address)
         self.counts["sessions"] += 1
         self.counts["packets"] += script.packets
+        writer: asyncio.StreamWriter | None = None
         try:
             async with asyncio.timeout(CLOSED_WITHIN_S):
+                # Some speak plainly to a listener of TLS.
+                tls = self.tls if script.seed % PLAIN_EVERY else None
+                reader, writer = await asyncio.open_connection(*address, ssl=tls)
                 await self._talk(script, reader, writer)
         except TimeoutError:
             raise AssertionError(f"seed {script.seed}: the connection was not closed") from None
         except OSError:  # reset, or closed before our end-of-file
             self.counts["cut off"] += 1
         finally:
-            writer.transport.abort()
+            if writer is not None:
+                writer.transport.abort()
 
     async def _talk(
         self, script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -130,6 +138,10 @@ class Campaign:
             if len(script.chunks) > 1:
                 await asyncio.sleep(0)
         if script.ending == "abort":
+            return
+        if not writer.can_write_eof():  # TLS knows a goodbye instead
+            writer.close()
+            await writer.wait_closed()
             return
         writer.write_eof()
         while data := await reader.read(65_536):
@@ -157,22 +169,37 @@ def settle(condition: Callable[[], bool]) -> bool:
     return condition()
 
 
-@pytest.fixture(params=["in memory", "on disk"])
-def target(request: pytest.FixtureRequest, tmp_path) -> Iterator[Target]:
-    arguments = () if request.param == "in memory" else ("--home", str(tmp_path / "home"))
-    with broker_process(*arguments) as target:
+ARGUMENTS = {
+    "in memory": (),
+    "on disk": ("--home", "{home}"),
+    "over TLS": ("--home", "{home}", "--tls", "127.0.0.1:0", "--wss", "127.0.0.1:0"),
+}
+
+
+@pytest.fixture(params=ARGUMENTS)
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
+    arguments = ARGUMENTS[request.param]
+    with broker_process(*(a.format(home=tmp_path / "home") for a in arguments)) as target:
         yield target
+
+
+def campaign_against(target: Target) -> Campaign:
+    if target.tls is None:
+        return Campaign(target.tcp, target.websocket)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # its own authority
+    return Campaign(target.tls, target.websocket_tls, tls=context)
 
 
 def test_the_command_takes_no_harm(target: Target, capsys: pytest.CaptureFixture[str]):
     assert target.process is not None
-    campaign = Campaign(target.tcp, target.websocket)
+    campaign = campaign_against(target)
     healthy = Healthy(target.tcp, Login())
     before = footprint(target.process.pid)
     try:
-        seed = asyncio.run(campaign.run(DURATION_S * WARM_UP / 2, FIRST_SEED))
+        seed = asyncio.run(campaign.run(DURATION_S * WARM_UP / len(ARGUMENTS), FIRST_SEED))
         warm = footprint(target.process.pid)
-        end = asyncio.run(campaign.run(DURATION_S * (1 - WARM_UP) / 2, seed))
+        end = asyncio.run(campaign.run(DURATION_S * (1 - WARM_UP) / len(ARGUMENTS), seed))
     finally:
         healthy.stop()
 
@@ -189,7 +216,7 @@ def test_the_command_takes_no_harm(target: Target, capsys: pytest.CaptureFixture
         )
     assert after.threads <= before.threads + 1  # a worker for blocking calls may have come to life
     assert after.memory_bytes - warm.memory_bytes < GROWTH_MAX_BYTES
-    assert healthy.rounds > DURATION_S
+    assert healthy.rounds > DURATION_S / len(ARGUMENTS)
     assert healthy.slowest_s < SLOWEST_MAX_S
     assert "ERROR" not in target.log_text(), target.log_text()[-4_000:]
 

@@ -21,6 +21,7 @@ START_S = 30.0
 _STARTS_MAX = 5  # a free port may be taken between finding and using it
 
 Address = tuple[str, int]
+_LISTENER = re.compile(r"(\w+)://127\.0\.0\.1:(\d+)")
 
 
 @dataclass(slots=True)
@@ -30,6 +31,8 @@ class Target:
     name: str
     tcp: Address
     websocket: Address | None
+    tls: Address | None = None
+    websocket_tls: Address | None = None
     process: "subprocess.Popen[bytes] | None" = None
     log: IO[bytes] | None = None
     folder: "tempfile.TemporaryDirectory[str] | None" = None
@@ -114,14 +117,15 @@ def start_ours(*arguments: str) -> Target:
         stdout=subprocess.PIPE,
         stderr=log,
     )
-    target = Target(OURS, ("", 0), None, process, log, folder)
+    target = Target(OURS, ("", 0), None, process=process, log=log, folder=folder)
     assert process.stdout is not None
     line = process.stdout.readline().decode()
-    ports = [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", line)]
-    if len(ports) != 2:
+    found = {scheme: ("127.0.0.1", int(port)) for scheme, port in _LISTENER.findall(line)}
+    if not {"mqtt", "ws"} <= set(found):
         target.stop()
         raise RuntimeError(f"smartshare broker said {line!r}")
-    target.tcp, target.websocket = ("127.0.0.1", ports[0]), ("127.0.0.1", ports[1])
+    target.tcp, target.websocket = found["mqtt"], found["ws"]
+    target.tls, target.websocket_tls = found.get("mqtts"), found.get("wss")
     return target
 
 
@@ -144,7 +148,12 @@ def _startmosquitto_command() -> Target:
         assert command is not None
         process = subprocess.Popen([command, "-v", "-c", config], stdout=log, stderr=log)
         target = Target(
-            MOSQUITTO, ("127.0.0.1", tcp), ("127.0.0.1", websocket), process, log, folder
+            MOSQUITTO,
+            ("127.0.0.1", tcp),
+            ("127.0.0.1", websocket),
+            process=process,
+            log=log,
+            folder=folder,
         )
         if accepts(("127.0.0.1", tcp), process) and accepts(("127.0.0.1", websocket), process):
             target.version = _mosquitto_version(target.log_text())
