@@ -16,13 +16,13 @@ class ExternalBroker:
     """A `GatewayBroker` that is a client of somebody else's. Create it in a running event loop."""
 
     connections = 0  # devices connect elsewhere
+    port = 0  # so none of ours is announced
 
     def __init__(
         self, home: Home, settings: Settings, devices: DeviceSet, store: ReadingsStore
     ) -> None:
         login = cluster_login(home, settings.broker, f"smartshare-{settings.name}")
         self.place = str(settings.broker.url)
-        self.port = login.port
         self._broker = ClusterBroker(
             login, settings.name, devices, store.unconfirmed, devices.telemetry
         )

@@ -11,6 +11,7 @@ from gateway.app.listeners import needs_certificates
 from gateway.app.operator import Operator
 from gateway.app.registry import load_devices
 from gateway.broker.certificates import CertificateFolder, days_left
+from gateway.broker.durable.database import find_set_aside
 from gateway.cli.output import emit, home_of, table
 from gateway.clock import SystemClock
 from gateway.discovery.mdns import discover as discover_gateways
@@ -67,6 +68,7 @@ def doctor(options: argparse.Namespace) -> int:
         _check("disk", lambda: _check_disk(home)),
         _check("clock", _check_clock),
         _check("certificates", lambda: _check_certificates(home)),
+        _check("MQTT sessions", lambda: _check_sessions(home)),
         _check("SmartAgent", lambda: _check_agent(home)),
         _check("readings store", lambda: ReadingsReader.open(home.readings).close()),
         _check("gateway and ledger", lambda: _check_running(home)),
@@ -118,6 +120,14 @@ def _check_certificates(home: Home) -> None:
         raise GatewayError(
             f"{folder.authority} expires in {left} days: move the folder away, restart the gateway, "
             "and give its new authority.pem to every TLS client"
+        )
+
+
+def _check_sessions(home: Home) -> None:
+    for damaged in find_set_aside(home.broker_sessions):
+        raise GatewayError(
+            f"{damaged} was damaged and set aside: messages that waited for clients are in it; "
+            "check the disk, keep the file elsewhere or delete it"
         )
 
 

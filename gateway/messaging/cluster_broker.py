@@ -86,11 +86,6 @@ class ClusterBroker:
         self._client = ClusterClient(login, self)
 
     @property
-    def port(self) -> int:
-        """The external broker's port."""
-        return self._login.port
-
-    @property
     def is_connected(self) -> bool:
         """Whether a connection stands."""
         return self._is_connected

@@ -138,6 +138,12 @@ def set_aside(path: Path, finding: str) -> str:
     )
 
 
+def find_set_aside(path: Path) -> list[Path]:
+    """Return the damaged files that were set aside, the oldest first."""
+    found = path.parent.glob(f"{path.name}.damaged-*")
+    return sorted(one for one in found if not one.name.endswith(("-wal", "-shm")))
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

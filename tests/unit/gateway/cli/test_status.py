@@ -14,7 +14,16 @@ from gateway.settings import Home
 from tests.support.readings import ManualClock
 
 CHECKS = [
-    *("settings", "genesis", "devices and profiles", "disk", "clock", "certificates", "SmartAgent"),
+    *(
+        "settings",
+        "genesis",
+        "devices and profiles",
+        "disk",
+        "clock",
+        "certificates",
+        "MQTT sessions",
+        "SmartAgent",
+    ),
     *("readings store", "gateway and ledger"),
 ]
 
@@ -60,10 +69,20 @@ def test_a_node_that_does_not_run_needs_only_starting(home, doctor, monkeypatch)
 
     assert code == 1
     assert {name for name, problem in problems.items() if not problem} == {
-        *("settings", "genesis", "devices and profiles", "disk", "clock", "certificates")
+        *("settings", "genesis", "devices and profiles", "disk", "clock", "certificates"),
+        "MQTT sessions",
     }
     assert "smartshare agent --home" in problems["SmartAgent"]
     assert "running" in problems["gateway and ledger"]
+
+
+def test_sessions_that_were_damaged_and_set_aside_are_told_until_somebody_looks(home, doctor):
+    damaged = home.broker_sessions.with_name("sessions.db.damaged-1")
+    damaged.touch()
+    damaged.with_name(damaged.name + "-wal").touch()
+    assert f"{damaged} was damaged and set aside" in doctor(home)[1]["MQTT sessions"]
+    damaged.unlink()
+    assert not doctor(home)[1]["MQTT sessions"]
 
 
 @pytest.mark.parametrize(
