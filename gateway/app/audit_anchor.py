@@ -21,7 +21,7 @@ INTERVAL_NS = (
     3_600_000_000_000  # one small fee an hour; what is younger can still be rewritten unseen
 )
 FIRST_IN_NS = 60_000_000_000  # a gateway that starts has more urgent things to anchor
-REGISTERED_IN_NS = 10_000_000_000  # by then the log's registration is in a block
+REGISTERED_IN_NS = 1_000_000_000  # it is asked again once the registration is out of the outbox
 
 PURPOSE_AUDIT = "audit-head"
 
@@ -53,7 +53,7 @@ class AuditAnchor:
     async def round(self) -> None:
         """Do what is due; raises `MessagingError` or `AgentError` when somebody is away."""
         now_ns = self._clock.monotonic_ns()
-        if now_ns < self._due_ns:
+        if now_ns < self._due_ns or self._author.is_waiting(PURPOSE_AUDIT):
             return
         device_id = audit_device(self._node_id)
         known = await self._ledger.call("device", {"device_id": device_id.hex()}, DeviceReply)

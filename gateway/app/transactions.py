@@ -169,6 +169,10 @@ class TransactionAuthor:
                 await self.submit(entry)
         return settled
 
+    def is_waiting(self, purpose: str) -> bool:
+        """Tell whether a transaction of this purpose waits in the outbox."""
+        return any(one.purpose == purpose for one in self._store.pending_transactions())
+
     def is_recording(self, contract: bytes) -> bool:
         """Tell whether a call of this contract's `record` waits in the outbox."""
         bodies = [decode_transaction(one.raw).body for one in self._store.pending_transactions()]

@@ -1,6 +1,7 @@
 """The audit log's head goes into the chain, and comes out of it again to be compared."""
 
 import asyncio
+from functools import partial
 from typing import cast
 
 import msgspec
@@ -80,3 +81,28 @@ async def test_readings_are_anchored_beside_it(tmp_path):
 
         assert lab.service.anchored == 5
         assert not lab.service.problem
+
+
+def is_asked_again(lab, count):
+    """Rounds have passed: each asks the ledger for what waits in the outbox."""
+    return lab.requests.count("transaction") > count
+
+
+async def test_while_the_chain_stands_still_one_transaction_waits_and_no_more(tmp_path):
+    clock, agent = ManualClock(), Agent()
+    async with GatewayLab(tmp_path) as lab:
+        lab.make_errand = lambda author: AuditAnchor(
+            author, lab.link, cast("AgentClient", agent), NODE, clock
+        )
+        lab.start()
+        await lab.until(lambda: not lab.service.problem)
+        lab.lose_submissions = True
+        for _ in range(5):
+            asked = lab.requests.count("transaction")
+            clock._monotonic_ns += INTERVAL_NS
+            await lab.until(partial(is_asked_again, lab, asked + 3))
+
+        waiting = lab.store.pending_transactions()
+        assert [entry.purpose for entry in waiting] == ["audit-head"]
+        lab.lose_submissions = False
+        await lab.until(lambda: lab.node.device(audit_device(NODE)))
