@@ -26,9 +26,9 @@ def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
     level = [sha256(b"\x00" + leaf).digest() for leaf in leaves]
     levels = [level]
     while len(level) > 1:
-        paired = [
-            sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)
-        ]
+        nodes = iter(level)
+        pairs = zip(nodes, nodes, strict=False)
+        paired = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
         if len(level) % 2:
             paired.append(level[-1])
         level = paired

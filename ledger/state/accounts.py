@@ -19,15 +19,14 @@ _decode = canonical.OwnDecoder(Account).decode
 
 def get_account(state: StateReader, address: bytes) -> Account:
     """Return an address's account; an empty one where nothing is stored."""
-    key = account_key(address)
     while isinstance(state, Overlay):
         account = state.accounts.get(address)
         if account is not None:
             return account
-        if key in state.writes:
+        if state.writes and account_key(address) in state.writes:
             break
         state = state.parent
-    data = state.get(key)
+    data = state.get(account_key(address))
     return _EMPTY if data is None else _decode(data)
 
 

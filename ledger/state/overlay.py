@@ -48,5 +48,12 @@ class Overlay:
     def merge(self, child: "Overlay") -> None:
         """Take over the writes of a child of this overlay."""
         assert child.parent is self, "merged into another parent"
-        self.writes.update(child.writes)
+        if child.writes:
+            self.writes.update(child.writes)
         self.accounts.update(child.accounts)
+
+    def reset(self) -> None:
+        """Forget everything that was written here: the overlay can be used anew."""
+        self.accounts.clear()
+        if self.writes:
+            self.writes = {}

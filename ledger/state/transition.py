@@ -111,19 +111,21 @@ def select_transactions(
     outcomes: list[Outcome] = []
     failed: list[tuple[CheckedTransaction, Rejected]] = []
     skipped_senders: set[bytes] = set()
+    attempt = state.child()
     for checked in candidates:
         transaction = checked.transaction
         is_tired = len(failed) >= FAILED_IN_BLOCK_MAX and runs_contract(transaction)
         if transaction.sender in skipped_senders or is_tired:
             skipped_senders.add(transaction.sender)
             continue
-        attempt = state.child()
         outcome = _try_transaction(attempt, context, checked, executor)
         if isinstance(outcome, Rejected):
+            attempt.reset()
             failed.append((checked, outcome))
             skipped_senders.add(transaction.sender)
             continue
         state.merge(attempt)
+        attempt.reset()
         chosen.append(checked)
         outcomes.append(outcome)
     return Selected(tuple(chosen), _finish(view, state, context, outcomes), tuple(failed))
