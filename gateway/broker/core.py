@@ -7,8 +7,6 @@ Rule 3: no await and no I/O: one call is one step, and no other client sees half
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 from gateway.broker import access
 from gateway.broker.changes import RetainedPut, RetainedRemoved, StoredState
@@ -20,6 +18,7 @@ from gateway.broker.outbound import OutboundBudget
 from gateway.broker.pending import PendingShare
 from gateway.broker.ports import SessionJournal
 from gateway.broker.recorder import Recorder
+from gateway.broker.reports import Reporter, Tally
 from gateway.broker.retained import RetainedStore, is_expired
 from gateway.broker.session.driver import Outlet, Session
 from gateway.broker.session.state import SessionLimits
@@ -29,48 +28,8 @@ from gateway.broker.shared import SharedGroups
 from gateway.broker.trie import Grant, Matches, Subscriber, SubscriptionTrie, grant_of
 from gateway.broker.wills import DelayedWill, DelayedWills
 from gateway.clock import Clock
-from gateway.errors import Rejected
 from gateway.model.principal import Principal, PrincipalKind
 from gateway.ports import TelemetrySink
-
-
-class Reporter(Protocol):
-    """Tells people what was refused."""
-
-    def rejected(self, principal: Principal, topic: str, refusal: Rejected) -> None:
-        """A reading was not stored."""
-        ...
-
-    def denied(self, principal: Principal, action: str, topic: str) -> None:
-        """A principal tried what its filters do not allow."""
-        ...
-
-    def closed(self, principal: Principal, reason: str) -> None:
-        """A limit made the broker end a session."""
-        ...
-
-    def throttled(self, principal: Principal) -> None:
-        """A device sends more than it may: it is read from more slowly."""
-        ...
-
-    def refused(self, address: str, reason: Reason) -> None:
-        """A CONNECT was refused."""
-        ...
-
-    def authenticator_failed(self, error: Exception) -> None:
-        """Nobody can be verified."""
-        ...
-
-
-@dataclass(slots=True)
-class Tally:
-    """What happened since the start, counted where it happens."""
-
-    received: int = 0
-    rejected: int = 0
-    denied: int = 0
-    dropped: int = 0
-    throttled: int = 0
 
 
 class BrokerCore:
@@ -117,6 +76,8 @@ class BrokerCore:
         for one in sorted(stored.sessions, key=lambda session: session.left_at_ms or now_ms):
             session = self._new_session(one.principal, one.key[1])
             session.restore(one)
+            if one.left_at_ms is None:
+                session.detach()  # its time runs from now on, also if the broker is killed again
             self.sessions.leave(session, now_ms if one.left_at_ms is None else one.left_at_ms)
             for topic_filter, subscription in one.subscriptions.items():
                 self._enter(session, topic_filter, subscription)

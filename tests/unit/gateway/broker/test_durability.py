@@ -350,6 +350,14 @@ def test_a_retained_message_whose_time_ran_out_is_forgotten_on_disk_too():
     assert writer.take() == [b"\x90\3\0\1\0"]
 
 
+def test_a_client_that_was_connected_when_the_broker_was_killed_has_left_since():
+    writer, journal = start(stored(None, 0))
+    now_ms = writer.core.clock.now_ms()
+
+    assert journal.changes == [SessionLeft(KEY, now_ms, 600, 6)]
+    assert writer.core.sessions.next_expiry_ms() == now_ms + 600_000
+
+
 def test_a_session_whose_time_ran_out_while_the_broker_was_down_is_gone():
     writer, journal = start(stored(Clock().ms - 600_000, 0))
 
