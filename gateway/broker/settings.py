@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from gateway.broker.endpoints import Endpoint
 
 CLIENT_ID_BYTES_MAX = 256
-RECEIVE_QOS2_MAX = 100  # packet ids of one client between PUBREC and PUBREL
-RECEIVE_MAX = 100  # messages of one MQTT 5 client that are not acknowledged; CONNACK tells it
+# Packet ids of a client between PUBREC and PUBREL, 1 MB of them: some clients send all at once.
+RECEIVE_QOS2_MAX = 10_000
+# Messages of an MQTT 5 client that are not acknowledged. CONNACK tells it; MQTT.js does not heed it.
+RECEIVE_MAX = 10_000
 TOPIC_ALIAS_MAX = 32  # topics that one MQTT 5 client may abbreviate: devices have a handful
 
 

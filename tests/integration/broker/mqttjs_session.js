@@ -4,7 +4,7 @@ const mqtt = require('mqtt')
 
 const [url, version] = [process.argv[2], Number(process.argv[3])]
 const topic = `js/${process.pid}/${Math.random().toString(16).slice(2)}`
-const COUNT = 100
+const COUNT = 500
 
 function open (options = {}) {
   return mqtt.connectAsync(url, { protocolVersion: version, reconnectPeriod: 0, ...options })

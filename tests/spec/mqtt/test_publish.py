@@ -6,7 +6,7 @@ from tests.spec.mqtt import wire
 from tests.spec.mqtt.conftest import Desk
 from tests.spec.mqtt.peer import Peer
 from tests.spec.mqtt.statement import statement
-from tests.spec.mqtt.wire import V5, Answer, Kind, Publish
+from tests.spec.mqtt.wire import V5, V311, Answer, Kind, Publish
 
 pytestmark = pytest.mark.integration
 
@@ -138,6 +138,17 @@ def test_qos_2_sent_again_on_the_next_connection_is_delivered_once(mqtt: Desk):
     assert writer.expect(Kind.PUBCOMP).packet_id == 7
 
     assert reader.payloads() == [b"once"]
+
+
+@statement(v3="4.3.3-2")
+def test_many_qos_2_messages_may_be_on_their_way_at_once(mqtt: Desk):
+    """MQTT 3.1.1 has no receive maximum: some clients send all that they have."""
+    peer, topic = mqtt.connect(), mqtt.topic("a")
+    peer.send(*[Publish(topic, b"", 2, n).encode(V311) for n in range(1, 2_001)])
+
+    assert [peer.expect(Kind.PUBREC).packet_id for _ in range(2_000)] == list(range(1, 2_001))
+    peer.send(*[wire.ack(V311, Kind.PUBREL, n) for n in range(1, 2_001)])
+    assert [peer.expect(Kind.PUBCOMP).packet_id for _ in range(2_000)] == list(range(1, 2_001))
 
 
 @statement(v3="4.3.3-2", v5="4.3.3-12")
