@@ -61,6 +61,7 @@ def _add_holders_commands(chain: Commands) -> None:
 def _add_agents_commands(chain: Commands) -> None:
     stand = _command(chain, "stand", "stake:stand", "let this node stand for election")
     stand.add_argument("bond", metavar="SSP")
+    _command(chain, "collect", "stake:collect", "move what this node earned to the wallet")
     _command(chain, "unjail", "stake:unjail", "let this node stand again after its jail")
     recommit = _command(chain, "recommit", "stake:recommit", "commit to this node's next onion")
     for parser in (stand, recommit):

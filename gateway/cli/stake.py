@@ -8,6 +8,7 @@ from gateway.app.operator import Operator, check_applied
 from gateway.app.wallet import WalletAccount
 from gateway.cli.output import emit, home_of, table
 from gateway.errors import SettingsError
+from gateway.model.ledger_api import AccountReply
 from gateway.model.stake_api import (
     AgentReply,
     AgentsReply,
@@ -211,6 +212,21 @@ def stand(options: argparse.Namespace) -> int:
         paid, _, _ = WalletAccount(home, operator).send(Transfer(node.keys.node, bond))
         check_applied(paid, operator.wait_final(paid))
         return _finish(options, operator, node.send(body), "the node stands for election")
+
+
+def collect(options: argparse.Namespace) -> int:
+    """Move what this node earned, and what it got back, to the wallet."""
+    home = home_of(options)
+    with Operator(home) as operator:
+        node = NodeAccount(home, operator)
+        asked = {"address": node.keys.node.hex()}
+        amount = operator.ask("account", asked, AccountReply).balance
+        if not amount:
+            raise SettingsError(
+                "the node's account holds nothing yet: rewards come with an epoch's end"
+            )
+        done = f"{format_ssp(amount)} SSP moved to the wallet"
+        return _finish(options, operator, node.send(Transfer(node.keys.wallet, amount)), done)
 
 
 def unjail(options: argparse.Namespace) -> int:

@@ -40,7 +40,7 @@ from ledger.types.transaction import (
 _ALLOWED_BODIES: Mapping[Purpose, tuple[type[Body], ...]] = {
     Purpose.NODE: (
         *(RegisterNode, RetireNode, AppealRevocation),
-        *(RegisterAgent, Unjail, RecommitOnion, Delegate, Undelegate, Withdraw),
+        *(RegisterAgent, Unjail, RecommitOnion, Delegate, Undelegate, Withdraw, Transfer),
     ),
     Purpose.CONSENSUS: (),
     Purpose.METERING: (
@@ -113,6 +113,9 @@ def _check_body(purpose: Purpose, body: Body, keys: AgentKeys) -> Refused | None
         return Refused(RefusedReason.NOT_ALLOWED, detail)
     if isinstance(body, RegisterNode) and not _names_own_keys(body, keys):
         detail = "RegisterNode must name this SmartAgent's own consensus and metering keys"
+        return Refused(RefusedReason.NOT_ALLOWED, detail)
+    if isinstance(body, Transfer) and purpose is Purpose.NODE and body.to != keys.wallet:
+        detail = "what the node key earns goes to this SmartAgent's own wallet, nowhere else"
         return Refused(RefusedReason.NOT_ALLOWED, detail)
     return _check_identity(purpose, body, keys)
 

@@ -44,6 +44,8 @@ def test_votes_stake_and_proposals_on_the_command_line(tmp_path, capsys):
         smartshare(node, capsys, "recommit")
         parameters = smartshare(node, capsys, "params")["parameters"]
         assert {"epoch_blocks", "block_reward"} <= {one["name"] for one in parameters}
+        earned = smartshare(node, capsys, "collect")
+        assert earned["height"] > 0
         file = tmp_path / "proof.json"
         arguments = ("proof", "account", format_address(node.keys.wallet), "-o", str(file))
         assert main(["chain", *arguments, "--home", str(node.home.path)]) == 0

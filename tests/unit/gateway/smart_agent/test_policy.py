@@ -50,7 +50,7 @@ H = b"h" * 32
 PROOF = bytes(64)
 
 BODIES = {
-    "Transfer": Transfer(to=H, amount=1),
+    "Transfer": Transfer(to=KEYS.wallet, amount=1),
     "RegisterNode": RegisterNode(KEYS.consensus, KEYS.metering, PROOF, PROOF),
     "RegisterDevice": RegisterDevice(device_id=H, profile_hash=H),
     "Anchor": Anchor(H, H, 0, 1, 0, 0, H, bytes(32)),
@@ -87,7 +87,7 @@ ALLOWED = {
     ("node", "AppealRevocation"),
     ("metering", "RenewLease"),
     ("metering", "NameOwner"),
-    *(("node", kind) for kind in ("RegisterAgent", "Unjail", "RecommitOnion")),
+    *(("node", kind) for kind in ("RegisterAgent", "Unjail", "RecommitOnion", "Transfer")),
     *(
         (purpose, kind)
         for purpose in ("node", "wallet")
@@ -184,7 +184,7 @@ def test_metering_or_wallet_pay_for_what_the_node_key_may_send(payer):
     registration = transaction(Purpose.NODE, BODIES["RegisterNode"], fee_payer=fee_payer)
     assert check(Purpose.NODE, registration) is None
     assert check(payer, registration) is None
-    strange = transaction(Purpose.NODE, BODIES["Transfer"], fee_payer=fee_payer)
+    strange = transaction(Purpose.NODE, BODIES["CreateCoin"], fee_payer=fee_payer)
     assert check(payer, strange).reason is RefusedReason.NOT_ALLOWED
     other = transaction(Purpose.NODE, BODIES["RegisterNode"], sender=H, fee_payer=fee_payer)
     assert check(payer, other).reason is RefusedReason.WRONG_SENDER
@@ -240,3 +240,11 @@ def test_bytes_that_are_no_canonical_transaction_are_malformed(payload):
     assert isinstance(refused, Refused)
     assert refused.reason is RefusedReason.MALFORMED
     assert refused.detail.isprintable()
+
+
+def test_what_the_node_key_earns_goes_to_its_own_wallet_alone():
+    elsewhere = transaction(Purpose.NODE, Transfer(to=H, amount=1), fee_payer=KEYS.wallet)
+    refused = check(Purpose.NODE, elsewhere)
+    assert refused.reason is RefusedReason.NOT_ALLOWED
+    assert "own wallet" in refused.detail
+    assert check(Purpose.WALLET, elsewhere).reason is RefusedReason.NOT_ALLOWED
