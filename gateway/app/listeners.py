@@ -43,8 +43,10 @@ class Certificates:
 
 def own_names(extra: Collection[str] = ()) -> set[str]:
     """Return the names and addresses by which clients may know this machine."""
+    local = {"localhost", "127.0.0.1", "::1"}
     name = socket.gethostname()
-    local = {"localhost", "127.0.0.1", "::1", name, f"{name}.local"}
+    if name and name.isascii():  # only such a name can stand in a certificate
+        local |= {name, f"{name}.local"}
     return local | set(find_addresses()) | set(extra)
 
 

@@ -208,7 +208,13 @@ def _general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
-        return x509.DNSName(name)
+        pass
+    if not name or not name.isascii():
+        raise BrokerError(
+            f"{name!r} cannot be a name in a certificate: write host names in ASCII (xn--...), or "
+            "addresses"
+        )
+    return x509.DNSName(name)
 
 
 def _key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -21,7 +21,7 @@ from gateway.broker.message import Message
 from gateway.model.principal import Principal, PrincipalKind
 
 DEVICES = 1_000
-PAYLOAD = bytes(200)
+PAYLOAD_BYTES = 200
 READER = Principal("reader", PrincipalKind.SERVICE, ("#",), ("#",))
 KEY = ("reader", "reader")
 DAY_S = 86_400
@@ -34,13 +34,18 @@ def device_topic(number: int) -> str:
     return f"ss/v1/house/dev/device-{number % DEVICES}/state"
 
 
+def payload(number: int, size: int = PAYLOAD_BYTES) -> bytes:
+    """Return what no message before had: an unchanged row would cost nothing."""
+    return b"%*d" % (size, number)
+
+
 def gateway_states(journal: SqliteJournal, tick: int) -> None:
     """The gateway retains each device's state every 10 s, and its health every second."""
     for number in range(10):
         topic = device_topic(tick * 10 + number)
-        journal.record(RetainedPut(Message(topic, PAYLOAD, 1, is_retained=True), None))
+        journal.record(RetainedPut(Message(topic, payload(tick), 1, is_retained=True), None))
     if tick % 10 == 0:
-        health = Message("ss/v1/house/bridge/health", bytes(1_000), 1, is_retained=True)
+        health = Message("ss/v1/house/bridge/health", payload(tick, 1_000), 1, is_retained=True)
         journal.record(RetainedPut(health, None))
 
 
@@ -48,12 +53,12 @@ def device_states(journal: SqliteJournal, tick: int) -> None:
     """Each device retains a value of its own at QoS 1 once a minute: 17 a second, each promised."""
     for number in range(2 if tick % 3 else 1):
         topic = device_topic(tick * 2 + number)
-        journal.record(RetainedPut(Message(topic, PAYLOAD, 1, is_retained=True), "device"))
+        journal.record(RetainedPut(Message(topic, payload(tick), 1, is_retained=True), "device"))
         journal.commit(lambda _: None)
 
 
 def queue_message(journal: SqliteJournal, number: int) -> None:
-    message = Message(device_topic(number), PAYLOAD, 1, is_retained=False)
+    message = Message(device_topic(number), payload(number), 1, is_retained=False)
     journal.record(MessageQueued(KEY, Delivery(number, 1, message, 1, is_retained=False)))
     journal.commit(lambda _: None)
 

@@ -23,7 +23,10 @@ _STATEMENTS: Final = {
     "remove_message": ("DELETE FROM message WHERE message = ?",),
     "put_received": ("INSERT OR REPLACE INTO received VALUES (?, ?)",),
     "remove_received": ("DELETE FROM received WHERE session = ? AND packet_id = ?",),
-    "put_retained": ("INSERT OR REPLACE INTO retained VALUES (?, ?, ?)",),
+    "put_retained": (  # in place, so that the index on topics stays as it is
+        "INSERT INTO retained VALUES (?, ?, ?) ON CONFLICT (topic) "
+        "DO UPDATE SET owner = excluded.owner, encoded = excluded.encoded",
+    ),
     "remove_retained": ("DELETE FROM retained WHERE topic = ?",),
 }
 

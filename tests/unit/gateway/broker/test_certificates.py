@@ -123,6 +123,12 @@ def test_a_damaged_file_is_named(folder, tmp_path, file):
         folder.ensure("house", (*NAMES, "another"), NOW_MS)
 
 
+@pytest.mark.parametrize("name", ["", "küche.local"])
+def test_a_name_that_fits_no_certificate_is_told(folder, name):
+    with pytest.raises(BrokerError, match="cannot be a name in a certificate"):
+        folder.ensure("house", (*NAMES, name), NOW_MS)
+
+
 @pytest.mark.parametrize("user", ["", "x" * 65])
 def test_what_fits_no_common_name_gets_no_certificate(folder, tmp_path, user):
     with pytest.raises(BrokerError, match="cannot be the name"):
