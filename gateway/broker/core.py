@@ -195,7 +195,7 @@ class BrokerCore:
     def subscribe(self, session: Session, topic_filter: str, asked: Subscription) -> int:
         """Return the granted QoS, or a reason of refusal. `replay_retained` comes after."""
         known = session.state.subscriptions
-        if topic_filter not in known and len(known) >= self.limits.subscriptions_max:
+        if topic_filter not in known and len(known) >= self._subscriptions_max(session.principal):
             return Reason.QUOTA_EXCEEDED
         if not access.may_subscribe(session.principal, split_shared(topic_filter)[1]):
             self.tally.denied += 1
@@ -204,6 +204,11 @@ class BrokerCore:
         session.subscribe(topic_filter, asked)
         self._enter(session, topic_filter, asked)
         return asked.qos
+
+    def _subscriptions_max(self, principal: Principal) -> int:
+        if principal.kind in {PrincipalKind.DEVICE, PrincipalKind.PEER}:
+            return self.limits.subscriptions_max
+        return self.limits.subscriptions_per_service_max
 
     def replay_retained(self, session: Session, topic_filter: str, asked: Subscription) -> None:
         """Send a new subscription what is retained for it [MQTT-3.3.1-6, 3.3.1-8]."""

@@ -54,7 +54,7 @@ class Requests:
 
     def subscribe(self, session: Session, version: Version, body: bytes) -> None:
         """Answer SUBSCRIBE; a filter named often is answered each time and replayed once."""
-        request = version.decode_subscribe(body, self._core.limits.subscriptions_max)
+        request = version.decode_subscribe(body, self._core.limits.filters_per_packet_max)
         results: list[int] = []
         replayed: dict[str, Subscription] = {}
         for topic_filter, asked in request.asked:
@@ -70,7 +70,7 @@ class Requests:
 
     def unsubscribe(self, session: Session, version: Version, body: bytes) -> None:
         """Answer UNSUBSCRIBE."""
-        request = version.decode_unsubscribe(body, self._core.limits.subscriptions_max)
+        request = version.decode_unsubscribe(body, self._core.limits.filters_per_packet_max)
         results = [self._core.unsubscribe(session, one) for one in request.filters]
         self.send_after_commit(version.encode_unsuback(request.packet_id, results))
 

@@ -55,7 +55,9 @@ class BrokerSettings:
     pending_total_bytes_max: int = 16 * 1024 * 1024
     pending_messages_min: int = 16  # per connection, however many there are
     pending_bytes_min: int = 16 * 1024
-    subscriptions_max: int = 50  # per session, and topic filters per packet
+    subscriptions_max: int = 50  # per session of a device or another node
+    subscriptions_per_service_max: int = 500  # per session: home automation names each entity
+    filters_per_packet_max: int = 1_000  # each is answered; clients send 500 in one packet
     live_sessions_per_device_max: int = 8  # a device is one client; some keep a few
     live_sessions_per_service_max: int = 64  # programs of services and operators
     retained_max: int = 1_000  # not counting the gateway's own, nor in the bytes below

@@ -33,6 +33,18 @@ def test_several_filters_are_answered_in_their_order(mqtt: Desk):
     assert sorted(peer.payloads()) == sorted(topic.encode() for topic in topics)
 
 
+@statement(v3="3.8.4-5 3.8.4-4", v5="3.8.4-6 3.8.4-5")
+def test_hundreds_of_filters_in_one_packet_are_answered_one_by_one(mqtt: Desk):
+    """As home automation asks for the topics of all its entities at once."""
+    peer = mqtt.connect()
+
+    granted = peer.subscribe(*[mqtt.topic(f"entity/{number}") for number in range(500)])
+
+    assert granted == (0,) * 500
+    peer.publish(mqtt.topic("entity/499"))
+    assert peer.message().topic == mqtt.topic("entity/499")
+
+
 @pytest.mark.parametrize("subscribed", [0, 1, 2])
 @pytest.mark.parametrize("published", [0, 1, 2])
 @statement(v3="3.8.4-6", v5="3.8.4-8")

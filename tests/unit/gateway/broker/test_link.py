@@ -316,7 +316,7 @@ def test_a_subscription_beyond_the_rights_is_refused():
 
 def test_the_number_of_subscriptions_is_limited():
     script = Script().connect(READER)
-    for number in range(LIMITS.subscriptions_max):
+    for number in range(LIMITS.subscriptions_per_service_max):
         script.link.receive(subscribe(f"t/{number}", 0))
     script.take()
 
@@ -351,9 +351,11 @@ def test_a_filter_named_often_in_one_packet_is_answered_each_time_and_replayed_o
 
 
 @pytest.mark.parametrize("first", [0x82, 0xA2])
-def test_a_packet_with_more_filters_than_may_be_subscribed_closes(first):
+def test_a_packet_with_too_many_filters_closes(first):
     script = Script().connect(READER)
-    body = b"\0\1" + (b"\0\1a\0" if first == 0x82 else b"\0\1a") * (LIMITS.subscriptions_max + 1)
+    body = b"\0\1" + (b"\0\1a\0" if first == 0x82 else b"\0\1a") * (
+        LIMITS.filters_per_packet_max + 1
+    )
 
     script.link.receive(packets_frame(first, body))
 
