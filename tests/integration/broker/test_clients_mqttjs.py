@@ -16,7 +16,6 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("mqttjs"),  # one installation
 ]
 PACKAGE = "mqtt@5.16.0"
 SCRIPT = Path(__file__).with_name("mqttjs_session.js")
