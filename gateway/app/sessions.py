@@ -46,7 +46,7 @@ class _Feed:
     time_ms: int
 
 
-class Witness(Protocol):
+class PageWitness(Protocol):
     """Hears what becomes of sessions, to make signed measurement records of it."""
 
     async def recorded(
@@ -69,7 +69,7 @@ class SessionRecorder:
         author: TransactionAuthor,
         ledger: LedgerLink,
         clock: Clock,
-        witness: Witness | None = None,
+        witness: PageWitness | None = None,
     ) -> None:
         self._witness = witness
         self._clock = clock
