@@ -17,7 +17,7 @@ from edge_contracts.values import decode_value, encode_value
 from gateway.app.anchoring import AnchoringService, Errand, RoundGate
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.registry import SessionBinding
-from gateway.app.sessions import SessionRecorder, Witness
+from gateway.app.sessions import PageWitness, SessionRecorder
 from gateway.app.transactions import TransactionAuthor
 from gateway.broker.broker import EmbeddedBroker
 from gateway.broker.settings import BrokerSettings
@@ -198,7 +198,7 @@ class GatewayLab:
         self._working: asyncio.Task[None] | None = None
         self._bindings: list[tuple[str, SessionBinding]] = []
         self.sender = address_of("metering")
-        self.witness: Witness | None = None
+        self.witness: PageWitness | None = None
         self.make_gate: Callable[[TransactionAuthor], RoundGate] | None = None
         self.make_errand: Callable[[TransactionAuthor], Errand] | None = None
 
