@@ -1,6 +1,7 @@
 """A node at an external broker: the same pipeline, through restarts of the broker and kills of ours."""
 
 import json
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -108,39 +109,33 @@ class Plug:
     """Publishes numbers at QoS 2, so that the broker has each of them exactly once."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self.acknowledged: list[int] = []
-        self._numbers: dict[int, int] = {}
-        self._lock = threading.Lock()
+        self._published: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._is_over = threading.Event()
         self._client = cluster.client("plug", "plug", is_clean=False)
-        self._client.on_publish = lambda *arguments: self._on_publish(arguments[2])
+        self._client.on_publish = lambda *arguments: self._published.put(arguments[2])
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
-        number = 0
-        while not self._is_over.is_set():
-            with self._lock:
-                waiting = len(self._numbers)
-            if waiting < 10:
+        """Keep ten messages on their way; no lock is held that paho's thread could wait for."""
+        number = waiting = 0
+        while not self._is_over.is_set() or waiting:
+            if waiting < 10 and not self._is_over.is_set():
                 number += 1
-                payload = json.dumps({"power_active_total": number})
-                with self._lock:
-                    self._numbers[self._client.publish(UP, payload, qos=2).mid] = number
+                self._client.publish(UP, json.dumps({"power_active_total": number}), qos=2)
+                waiting += 1
             time.sleep(0.003)
+            while not self._published.empty():
+                self._published.get()
+                waiting -= 1
 
-    def _on_publish(self, message_id: int) -> None:
-        with self._lock:
-            self.acknowledged.append(self._numbers.pop(message_id))
-
-    def finish(self) -> list[int]:
-        """Stop, and return all numbers once every one of them is acknowledged."""
+    def finish(self) -> None:
+        """Stop once everything is acknowledged."""
         self._is_over.set()
-        self._thread.join()
-        wait_for(lambda: not self._numbers)
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive(), "messages are not acknowledged"
         self._client.disconnect()
         self._client.loop_stop()
-        return self.acknowledged
 
 
 def wait_for(condition: Callable[[], object]) -> None:
