@@ -11,6 +11,7 @@ from tests.spec.mqtt import wire
 from tests.spec.mqtt.wire import V5, V311, Kind, Login, Prop, Properties, Publish, Will
 
 PACKETS_MAX = 24
+CLIENT_NAMES = 12  # few, so that sessions are resumed and taken over
 CONNECTED = 0.95  # the share of sessions that begin with a CONNECT
 SPOILT = 0.5  # the share of sessions in which something is spoilt
 LEVELS = ("a", "b", "dev", "up", "", " ", "\u00e9", "$x", "x" * 40)
@@ -82,8 +83,7 @@ class Grammar:
                 Prop.USER_PROPERTY,
             ),
         )
-        # Few names, so that sessions are resumed and taken over.
-        return wire.connect(self.version, f"fuzz{chance.randrange(12)}", login)
+        return wire.connect(self.version, f"fuzz{chance.randrange(CLIENT_NAMES)}", login)
 
     def publish(self) -> bytes:
         chance = self._chance

@@ -5,11 +5,13 @@ A script of bytes belongs to its seed: `make_script(seed)` is what that client s
 """
 
 import asyncio
+import gc
 import itertools
 import os
 import ssl
 import threading
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,13 +20,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.broker.conftest import RunningBroker
+from tests.integration.broker.conftest import RunningBroker, StartBroker
 from tests.spec.mqtt import wire
 from tests.spec.mqtt.peer import Peer, TcpStream
 from tests.spec.mqtt.targets import Address, Target
-from tests.spec.mqtt.wire import V5, Kind, Login
+from tests.spec.mqtt.wire import V5, V311, Kind, Login
 from tests.support.mqtt_brokers import broker_process
-from tests.support.mqtt_fuzzer import Script, make_script
+from tests.support.mqtt_fuzzer import CLIENT_NAMES, Script, make_script
 
 DURATION_S = float(os.environ.get("SMARTSHARE_FUZZ_SECONDS", "20"))
 FIRST_SEED = int(os.environ.get("SMARTSHARE_FUZZ_SEED", "1"))
@@ -37,6 +39,7 @@ WARM_UP = 0.3  # of the time, until caches and stored sessions have their size
 GROWTH_MAX_BYTES = (
     24 * 1024 * 1024
 )  # full stores of retained messages and queues, and allocator's slack
+KEPT_MAX_BYTES = 64 * 1024  # after hundreds of sessions: less than a few hundred bytes of each
 SLOWEST_MAX_S = 10.0  # of the healthy client's round trips, on a machine shared with other tests
 
 pytestmark = [
@@ -237,6 +240,52 @@ def test_tasks_and_connections_end(broker: RunningBroker, caplog: pytest.LogCapt
     assert settle(lambda: broker.run(lambda: len(asyncio.all_tasks())) <= tasks)
     assert campaign.counts["sessions"] > 50
     assert not [record for record in caplog.records if record.exc_info is not None]
+
+
+def tidy(address: Address) -> None:
+    """End what sessions a campaign has left, and clear what it had retained."""
+    login = Login(username="service", password=b"service-pw")
+    for number in range(CLIENT_NAMES):
+        peer = Peer(TcpStream(address), V311)
+        peer.send(wire.connect(V311, f"fuzz{number}", login)).expect(Kind.CONNACK)
+        peer.disconnect()
+    peer = Peer(TcpStream(address), V311).send(wire.connect(V311, "cleaner", login))
+    assert peer.expect(Kind.CONNACK).reason == 0
+    peer.subscribe("#")
+    for message in peer.messages():
+        if message.retain:
+            peer.publish(str(message.topic), b"", 1, retain=True)
+    peer.disconnect()
+
+
+def gateway_bytes() -> int:
+    """Memory that was taken by lines of the gateway and not given back."""
+    gc.collect()
+    only = tracemalloc.Filter(inclusive=True, filename_pattern="*/gateway/*")
+    statistics = tracemalloc.take_snapshot().filter_traces([only]).statistics("filename")
+    return sum(statistic.size for statistic in statistics)
+
+
+def test_nothing_is_kept_of_sessions_that_are_over(start_broker: StartBroker):
+    """Memory back to the start: not what the allocator holds, but what the broker's code does."""
+    broker = start_broker()
+    address = ("127.0.0.1", broker.port)
+    campaign = Campaign(address, None, "service", b"service-pw")
+    asyncio.run(campaign.run(IN_PROCESS_S / 4, FIRST_SEED))  # caches get their size
+    tidy(address)
+    tracemalloc.start()
+    try:
+        seed = asyncio.run(campaign.run(IN_PROCESS_S / 4, FIRST_SEED + 1_000_000))
+        tidy(address)
+        before = broker.run(gateway_bytes)
+        asyncio.run(campaign.run(IN_PROCESS_S, seed))
+        tidy(address)
+        after = broker.run(gateway_bytes)
+    finally:
+        tracemalloc.stop()
+
+    assert campaign.counts["sessions"] > 100
+    assert after - before < KEPT_MAX_BYTES, f"{before} -> {after}"
 
 
 def test_a_seed_gives_the_same_bytes_again():
