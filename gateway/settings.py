@@ -100,6 +100,11 @@ class Home:
         return self.path / "ledger" / "chain.db"
 
     @property
+    def snapshots(self) -> Path:
+        """What nodes that join may start from: the state at the newest epochs' ends."""
+        return self.chain.parent / "snapshots"
+
+    @property
     def run(self) -> Path:
         """What running processes tell each other: sockets and ports."""
         return self.path / "run"

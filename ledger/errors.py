@@ -7,7 +7,8 @@ world failing is a `LedgerError`; a bug of ours is an `assert`.
     ├── CodecError            bytes that are not the one canonical encoding of a value
     ├── GenesisError          a genesis file that cannot start a chain
     ├── StorageError          the chain database cannot be read or written
-    │   └── CorruptStorageError   it can be read and contradicts itself
+    │   ├── CorruptStorageError   it can be read and contradicts itself
+    │   └── PrunedError           it no longer holds what was asked for
     ├── ArchiveError          the PostgreSQL archive is away or is another chain's
     ├── OutdatedError         a block was to be built where the chain has gone on
     ├── UpgradeNeededError    the chain has voted for rules that this program does not know
@@ -38,6 +39,10 @@ class StorageError(LedgerError):
 
 class CorruptStorageError(StorageError):
     """The chain database was read and contradicts itself."""
+
+
+class PrunedError(StorageError):
+    """What was asked for is final and no longer kept here."""
 
 
 class OutdatedError(LedgerError):

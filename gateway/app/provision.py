@@ -19,6 +19,8 @@ from gateway.smart_agent.messages import Bind, Refused
 from gateway.smart_agent.providers.registry import DEFAULT_URI
 from gateway.smart_agent.provision import open_agent
 from gateway.smart_agent.unlock import find_unlock
+from ledger.light import Snapshot
+from ledger.node.snapshots import install_snapshot
 from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import format_genesis, genesis_chain_id
 
@@ -68,10 +70,14 @@ _DEVICES_TEMPLATE = """\
 
 
 class Membership(msgspec.Struct, frozen=True):
-    """The network that a node founds, or joins where `genesis` is given; and how it reaches others."""
+    """The network that a node founds, or joins where `genesis` is given; and how it reaches others.
+
+    With a verified `snapshot` of that network it starts from there instead of the first block.
+    """
 
     options: NetworkOptions = NetworkOptions()
     genesis: Genesis | None = None
+    snapshot: Snapshot | None = None
     listen: str = ""
     peers: tuple[str, ...] = ()
 
@@ -98,6 +104,8 @@ def initialise(
     try:
         home.create()
         keys = _create_identity(home, name, clock, membership, key_uri)
+        if membership.snapshot is not None:
+            install_snapshot(home.chain, load_genesis(home), membership.snapshot)
         credentials = CredentialFile(home)
         for service in (LEDGER, OPERATOR):
             password = credentials.set_new_password(service)

@@ -18,6 +18,7 @@ def add_chain_commands(commands: Commands) -> None:
     _add_holders_commands(chain)
     _add_agents_commands(chain)
     _add_proofs(chain)
+    _add_snapshots(chain)
 
 
 def _command(chain: Commands, name: str, handler: str, summary: str) -> Parser:
@@ -68,6 +69,14 @@ def _add_agents_commands(chain: Commands) -> None:
         parser.add_argument(
             "--generation", type=int, default=1, metavar="N", help="which of its onions; default 1"
         )
+
+
+def _add_snapshots(chain: Commands) -> None:
+    _command(chain, "checkpoint", "snapshots:checkpoint", "print the newest epoch's EPOCH:HASH")
+    snapshot = _command(
+        chain, "snapshot", "snapshots:snapshot", "a state that nodes may start from"
+    )
+    snapshot.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
 
 
 def _add_proofs(chain: Commands) -> None:

@@ -37,6 +37,12 @@ def _add_init(commands: Commands) -> None:
         help="only make the identity, and a card to found a chain with",
     )
     init.add_argument(
+        "--checkpoint", metavar="EPOCH:HASH", help="with --snapshot: the block that is trusted"
+    )
+    init.add_argument(
+        "--snapshot", type=Path, metavar="FILE", help="start from this state, not from block 1"
+    )
+    init.add_argument(
         "--ledger-listen", default="", metavar="HOST:PORT", help="where other nodes connect"
     )
     init.add_argument(

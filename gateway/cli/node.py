@@ -15,10 +15,12 @@ from gateway.clock import SystemClock
 from gateway.errors import GatewayError, SettingsError
 from gateway.ledger_host.genesis import read_genesis
 from gateway.ledger_host.peers.addresses import parse_peer
+from gateway.ledger_host.snapshot_files import read_snapshot
 from gateway.sd_notify import Notifier
 from gateway.settings import Home, load_settings, parse_listen
 from ledger.codec.text import format_address, parse_address
 from ledger.errors import LedgerError
+from ledger.light import Checkpoint
 
 Service = Callable[[Home, Notifier, asyncio.Event], Awaitable[None]]
 
@@ -28,6 +30,10 @@ def init(options: argparse.Namespace) -> int:
     home = home_of(options)
     if options.card:
         return _make_card(home, options)
+    if bool(options.checkpoint) != bool(options.snapshot) or (
+        options.snapshot and not options.join
+    ):
+        raise SettingsError("--checkpoint, --snapshot and --join belong together")
     if options.join and options.foundation is not None:
         raise SettingsError("--foundation is for a new network: the genesis to join names its own")
     parse_listen(options.listen)
@@ -36,9 +42,15 @@ def init(options: argparse.Namespace) -> int:
         parse_listen(options.ledger_listen)
     for peer in options.peer:
         parse_peer(peer)
+    genesis = read_genesis(options.join) if options.join else None
+    snapshot = None
+    if genesis is not None and options.snapshot:
+        checkpoint = Checkpoint.parse(options.checkpoint)
+        snapshot = read_snapshot(options.snapshot, genesis, checkpoint)
     membership = Membership(
         NetworkOptions(foundation=foundation),
-        genesis=read_genesis(options.join) if options.join else None,
+        genesis=genesis,
+        snapshot=snapshot,
         listen=options.ledger_listen,
         peers=tuple(options.peer),
     )

@@ -171,7 +171,11 @@ class LedgerHandlers:
         view = self._on_loop(lambda: self._node.transaction(transaction_id))
         evidence = self._on_loop(lambda: self._node.anchor_evidence(transaction_id))
         if evidence is None:
-            raise MessagingError(f"transaction {request.id[:16]} is not final")
+            pruned = self._on_loop(self._node.pruned_height)
+            older = f", or older than block {pruned + 1}, the first that is kept here"
+            raise MessagingError(
+                f"transaction {request.id[:16]} is not final{older if pruned else ''}"
+            )
         return EvidenceReply(view.height, canonical.encode(evidence).hex())
 
     def _block(self, request: _Named) -> BlockReply:

@@ -48,6 +48,7 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
             around=desk.surroundings(),
             query_executor=query_executor,
             onion=AgentOnionKeeper(agent),
+            snapshots=home.snapshots,
         )
         try:
             history = WalletHistory(home, keys.wallet)

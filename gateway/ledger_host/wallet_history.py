@@ -129,7 +129,7 @@ class WalletHistory:
     def _blocks(
         self, reader: ChainReader, first: int, last: int
     ) -> Iterator[tuple[StoredBlock, tuple[HistoryEntry, ...]]]:
-        for height in range(first, last + 1):
+        for height in range(max(first, reader.pruned_height() + 1), last + 1):
             block = reader.block(height)
             if block is not None:
                 done = (

@@ -99,19 +99,24 @@ class Archive:
 def follow(reader: ChainReader, archive: Archive, blocks_max: int) -> int:
     """Copy what the archive lacks, at most so many blocks; return how many were copied.
 
-    Raises `ArchiveError` where the archive's newest block is not the chain's.
+    Raises `ArchiveError` where the archive's newest block is not the chain's, or the next one is pruned.
     """
     height = archive.height()
     if height:
         known = reader.block(height)
-        if known is None:
+        if known is None and height > reader.pruned_height():
             return 0  # another node that follows into this archive is ahead of us
-        if known.hash != archive.block_hash(height):
+        if known is not None and known.hash != archive.block_hash(height):
             raise ArchiveError(f"block {height} of the archive is not this chain's: it forked")
     copied = 0
     while copied < blocks_max:
         with reader.snapshot():
-            block = reader.block(height + copied + 1)
+            following = height + copied + 1
+            if following <= reader.pruned_height():
+                raise ArchiveError(
+                    f"block {following} is no longer kept here: fill the archive from a node that keeps all"
+                )
+            block = reader.block(following)
             transactions = () if block is None else reader.transactions(block)
         if block is None:
             break

@@ -234,9 +234,9 @@ class Chain:
         return Tip(running.root_height, 0, stored.hash, stored.header.time_ms)
 
     def read_final(self, height: int) -> FinalEntry | None:
-        """Return the final block at a height for a peer, or None when there is none yet."""
+        """Return the final block at a height for a peer, or None when it is not here."""
         stored = self._store.block(height)
-        if stored is None:
+        if stored is None or height <= self._store.pruned_height():
             return None
         raws = tuple(transaction.raw for transaction in self._store.transactions(stored))
         proof = _proofs.decode(stored.proof) if stored.proof else None

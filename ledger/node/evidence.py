@@ -20,7 +20,7 @@ _headers = Decoder(Header)
 
 def load_agent_keys(reader: ChainReader, epoch: int, genesis: Genesis) -> tuple[bytes, ...]:
     """Return the consensus keys of an epoch's set, in the order of its seats."""
-    stored = reader.agent_set(epoch)
+    stored = reader.newest_agent_set(epoch)
     if stored is not None:
         return tuple(seat.consensus for seat in stored.agents.seats)
     by_seat = sorted(genesis.agents, key=lambda agent: agent.node)

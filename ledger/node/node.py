@@ -22,6 +22,7 @@ from ledger.node.failures import FailedTransactions
 from ledger.node.performer import OnEvidence, OnOwnVote, Parts
 from ledger.node.proofs import StateProver
 from ledger.node.queries import ContractQueries
+from ledger.node.snapshots import SnapshotKeeper
 from ledger.node.views import (
     AccountView,
     BlockView,
@@ -103,7 +104,9 @@ class LedgerNode:
         clock: Clock,
         signer: VoteSigner,
         around: Surroundings,
+        snapshots: SnapshotKeeper | None,
     ) -> None:
+        self._snapshots = snapshots
         self._genesis = genesis
         self._around = around
         self._store = store
@@ -139,11 +142,13 @@ class LedgerNode:
         around: Surroundings,
         query_executor: ContractExecutor | None = None,
         onion: OnionKeeper | None = None,
+        snapshots: Path | None = None,
     ) -> Self:
         """Open the chain database at `path`, created from `genesis` where there is none.
 
         `onion` opens this agent's onion, if the chain knows of one. With a `query_executor` of their own,
         queries and block production never wait for each other; the caller closes both executors.
+        `snapshots` is the folder where the state at each epoch's end is kept for nodes that join.
 
         Raises `GenesisError`, `SignerError` where the SmartAgent holds another key than the
         genesis names, and `StorageError` where the database is in use, damaged or another chain's.
@@ -161,6 +166,8 @@ class LedgerNode:
         except LedgerError:
             store.close()
             raise
+        keeper = None if snapshots is None else SnapshotKeeper(snapshots, path, genesis)
+        store.on_epoch_end = None if keeper is None else keeper.epoch_ended
         return cls(
             genesis=genesis,
             store=store,
@@ -170,10 +177,13 @@ class LedgerNode:
             clock=clock,
             signer=signer,
             around=around,
+            snapshots=keeper,
         )
 
     def close(self) -> None:
         """Close the database; `run` must have ended."""
+        if self._snapshots is not None:
+            self._snapshots.close()
         self._chain.close()
         try:
             self._reader.close()
@@ -305,7 +315,11 @@ class LedgerNode:
         return TransactionView(Progress.UNKNOWN)
 
     def block(self, height: int) -> BlockView | None:
-        """Return the final block at `height`, from 1, or None when there is none yet."""
+        """Return the final block at `height`, from 1, or None when there is none yet.
+
+        Raises `PrunedError` where it is no longer kept.
+        """
+        self._reader.check_kept(height)
         stored = self._reader.block(height)
         if stored is None:
             return None
@@ -315,8 +329,12 @@ class LedgerNode:
         return BlockView(stored.header, stored.hash, certificate, ids)
 
     def anchor_evidence(self, transaction_id: bytes) -> AnchorEvidence | None:
-        """Return what proves that a transaction is final and what it did; None while it is not."""
+        """Return what proves that a transaction is final and what it did; None where it is not here."""
         return load_evidence(self._reader, transaction_id, self._genesis)
+
+    def pruned_height(self) -> int:
+        """Return up to which height transactions are no longer kept."""
+        return self._reader.pruned_height()
 
     def prove(self, key: bytes) -> StateEvidence | Rejected:
         """Prove what stands under a key of the newest final state; from any thread but the loop's."""

@@ -14,7 +14,7 @@ from peewee import SqliteDatabase
 from ledger.codec.canonical import Decoder
 from ledger.codec.merkle import merkle_root
 from ledger.crypto.domains import header_hash, transaction_id
-from ledger.errors import CodecError, CorruptStorageError, StorageError
+from ledger.errors import CodecError, CorruptStorageError, PrunedError, StorageError
 from ledger.storage.faults import describe_corruption, storage_faults
 from ledger.storage.schema import (
     READER_PRAGMAS,
@@ -36,6 +36,7 @@ _envelopes = Decoder(SignedTransaction)
 _genesis = Decoder(Genesis)
 
 _GET_STATE = "SELECT value FROM state WHERE key = ?"
+PRUNED_HEIGHT = "pruned_height"  # the name of a fact in `meta`
 _HAS_TRANSACTION = "SELECT 1 FROM transaction_ WHERE id = ?"
 
 
@@ -145,6 +146,17 @@ class ChainReader:
         header = self._decode_header(height, block_hash, header_bytes)
         return StoredBlock(header, block_hash, header_bytes, proof)
 
+    def pruned_height(self) -> int:
+        """Return up to which height transactions are no longer kept, nor blocks that end no epoch."""
+        return int.from_bytes(self._find_meta(PRUNED_HEIGHT) or b"", "big")
+
+    def check_kept(self, height: int) -> None:
+        """Raise `PrunedError` where a final block is no longer kept whole."""
+        if 0 < height <= self.pruned_height():
+            raise PrunedError(
+                f"block {height} is no longer kept by this node: ask one that keeps all"
+            )
+
     def agent_sets(self, epoch_max: int) -> tuple[StoredAgentSet, ...]:
         """Return the sets of the epochs from 1 to `epoch_max`, in order."""
         query = AgentSetRow.select(AgentSetRow.height, AgentSetRow.payload)
@@ -153,16 +165,24 @@ class ChainReader:
             rows = list(ordered.tuples().execute(self._database))
         return tuple(self._decode_set(*row) for row in rows)
 
-    def agent_set(self, epoch: int) -> StoredAgentSet | None:
-        """Return the set of an epoch from 1 on, or None while no end block names it."""
+    def newest_agent_set(self, epoch_max: int) -> StoredAgentSet | None:
+        """Return the newest set that is kept of the epochs from 1 to `epoch_max`, or None.
+
+        An epoch whose set is not kept has the agents of the one before.
+        """
         query = AgentSetRow.select(AgentSetRow.height, AgentSetRow.payload)
         with storage_faults(self.path, "read"):
-            rows = list(query.where(AgentSetRow.epoch == epoch).tuples().execute(self._database))
+            ordered = query.where(AgentSetRow.epoch <= epoch_max).order_by(AgentSetRow.epoch.desc())
+            rows = list(ordered.limit(1).tuples().execute(self._database))
         return self._decode_set(*rows[0]) if rows else None
 
     def transactions(self, block: StoredBlock) -> tuple[StoredTransaction, ...]:
-        """Return the block's transactions in order, checked against the roots in its header."""
+        """Return the block's transactions in order, checked against the roots in its header.
+
+        Raises `PrunedError` where they are no longer kept.
+        """
         height = block.header.height
+        self.check_kept(height)
         query = (
             TransactionRow.select(
                 TransactionRow.id, TransactionRow.raw_bytes, TransactionRow.outcome
@@ -215,13 +235,16 @@ class ChainReader:
             )
 
     def _meta(self, name: str) -> bytes:
+        value = self._find_meta(name)
+        if value is None:
+            raise self._corrupt(f"{name} is missing")
+        return value
+
+    def _find_meta(self, name: str) -> bytes | None:
         query = MetaRow.select(MetaRow.value).where(MetaRow.name == name)
         with storage_faults(self.path, "read"):
             rows = list(query.tuples().execute(self._database))
-        if not rows:
-            raise self._corrupt(f"{name} is missing")
-        value: bytes = rows[0][0]
-        return value
+        return rows[0][0] if rows else None
 
     def _decode_set(self, height: int, payload: bytes) -> StoredAgentSet:
         try:

@@ -6,7 +6,7 @@ Rule 2: any failed write is final: the store refuses everything after it.
 """
 
 import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +81,7 @@ class ChainStore(ChainReader):
         self._lock = lock
         self._is_failed = False
         self._cache: dict[bytes, bytes | None] = {}
+        self.on_epoch_end: Callable[[], None] | None = None  # the state is still the end block's
 
     @classmethod
     def create_or_open(
@@ -183,6 +184,8 @@ class ChainStore(ChainReader):
             )
         for key, value in writes.items():
             self._remember(key, value)
+        if block.next_set and self.on_epoch_end is not None:
+            self.on_epoch_end()
 
     def _write_state(self, writes: Mapping[bytes, bytes | None]) -> None:
         connection = raw_connection(self._database)

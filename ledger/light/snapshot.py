@@ -1,0 +1,134 @@
+"""A snapshot: the whole state behind an epoch's end block, and the end blocks that lead to it.
+
+Rule 1: nothing in it is believed. The trail is certified from the genesis on, the block that the reader
+trusts (`Checkpoint`) stands in it, and the rows have the root that its newest header commits to.
+Rule 2: old agents may sell their keys, so the genesis alone does not tell the true chain from a forged
+one: a checkpoint comes from somebody who is trusted, by a way of its own.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+from ledger.codec.canonical import Decoder, encode
+from ledger.crypto.domains import header_hash
+from ledger.errors import CodecError, Reason, Rejected
+from ledger.light.evidence import SET_CHANGES_MAX, SetChange
+from ledger.light.finality import NotFinalError, TrustedAgents
+from ledger.params import HASH_BYTES
+from ledger.state.commitment import StateTree
+from ledger.types.block import Header
+from ledger.types.genesis import Genesis
+from ledger.types.genesis_file import genesis_chain_id
+from ledger.types.primitives import Hash
+
+# What a gateway with 1 GB of memory can take in and check at once: about a million accounts.
+SNAPSHOT_BYTES_MAX = 128 * 1024 * 1024
+_EPOCH_DIGITS_MAX = 15
+
+_headers = Decoder(Header)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """An epoch and the hash of its end block's header, as text `EPOCH:HASH`."""
+
+    epoch: int
+    hash: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the checkpoint of its text; raises `CodecError`."""
+        epoch, _, digits = text.partition(":")
+        is_number = epoch.isascii() and epoch.isdigit() and len(epoch) <= _EPOCH_DIGITS_MAX
+        try:
+            block_hash = bytes.fromhex(digits)
+        except ValueError:
+            block_hash = b""
+        if not is_number or len(block_hash) != HASH_BYTES:
+            raise CodecError(
+                f"{text[:80]!a} is no checkpoint: write EPOCH:HASH as `smartshare chain checkpoint` prints it"
+            )
+        return cls(int(epoch), block_hash)
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.hash.hex()}"
+
+
+class Snapshot(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What a chain database can be made of: the newest end block of the trail, and the state behind it.
+
+    The trail holds every end block that hands over to other agents, and the newest ones. State rows are
+    (key, value), by key.
+    """
+
+    format: Literal["smartshare-snapshot/1"]
+    chain_id: Hash
+    trail: Annotated[tuple[SetChange, ...], Meta(min_length=1, max_length=SET_CHANGES_MAX)]
+    state: tuple[tuple[bytes, bytes], ...]
+
+
+_snapshots = Decoder(Snapshot)
+
+
+def make_snapshot(
+    genesis: Genesis, trail: tuple[SetChange, ...], state: tuple[tuple[bytes, bytes], ...]
+) -> Snapshot:
+    """Return the snapshot behind the newest block of a trail."""
+    return Snapshot("smartshare-snapshot/1", genesis_chain_id(genesis), trail, state)
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """Return a snapshot's one canonical form."""
+    return encode(snapshot)
+
+
+def verify_snapshot(data: bytes, genesis: Genesis, checkpoint: Checkpoint) -> Snapshot | Rejected:
+    """Return the snapshot that the bytes are, proven against the checkpoint; or what is wrong with it."""
+    if len(data) > SNAPSHOT_BYTES_MAX:
+        return Rejected(Reason.TOO_LARGE, f"a snapshot of more than {SNAPSHOT_BYTES_MAX} bytes")
+    try:
+        snapshot = _snapshots.decode(data)
+        headers = tuple(_headers.decode(change.header) for change in snapshot.trail)
+    except CodecError as error:
+        return Rejected(Reason.MALFORMED, f"not a snapshot: {error}")
+    if snapshot.chain_id != genesis_chain_id(genesis):
+        return Rejected(
+            Reason.WRONG_CHAIN, f"the snapshot is of chain {snapshot.chain_id.hex()[:16]}"
+        )
+    refusal = _check_trail(snapshot, headers, genesis, checkpoint)
+    return refusal or _check_state(snapshot, headers[-1]) or snapshot
+
+
+def _check_trail(
+    snapshot: Snapshot, headers: tuple[Header, ...], genesis: Genesis, checkpoint: Checkpoint
+) -> Rejected | None:
+    try:
+        TrustedAgents(genesis).follow(snapshot.trail)
+    except NotFinalError as error:
+        return Rejected(Reason.BAD_BLOCK, f"an end block of the snapshot is not final: {error}")
+    ends = {
+        Checkpoint(header.epoch, header_hash(change.header))
+        for header, change in zip(headers, snapshot.trail, strict=True)
+    }
+    if checkpoint not in ends:
+        newest = Checkpoint(headers[-1].epoch, header_hash(snapshot.trail[-1].header))
+        detail = f"the snapshot of {newest} does not stand on the checkpoint {checkpoint}"
+        return Rejected(Reason.BAD_BLOCK, detail)
+    is_rising = all(below.height < above.height for below, above in pairwise(headers))
+    if not is_rising or any(header.seal for header in headers):
+        return Rejected(Reason.BAD_BLOCK, "the snapshot's trail is not one of end blocks in order")
+    return None
+
+
+def _check_state(snapshot: Snapshot, header: Header) -> Rejected | None:
+    keys = [key for key, _ in snapshot.state]
+    if any(first >= second for first, second in pairwise(keys)):
+        return Rejected(Reason.MALFORMED, "the snapshot's state is not in the order of its keys")
+    if StateTree.from_items(snapshot.state).root != header.state_root:
+        detail = f"the snapshot's state is not the one that block {header.height} commits to"
+        return Rejected(Reason.BAD_BLOCK, detail)
+    return None

@@ -1,0 +1,161 @@
+"""Snapshots of a running chain: taken at each epoch's end, kept in a folder, and how a chain starts from one.
+
+Rule: the moment is fixed on the thread that commits, the reading and writing happen on another one; no
+block waits for a snapshot, and one that cannot be written harms nobody.
+"""
+
+import logging
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from ledger.codec.canonical import Decoder, encode
+from ledger.crypto.domains import header_hash
+from ledger.errors import CorruptStorageError, StorageError
+from ledger.light import Checkpoint, SetChange, Snapshot, encode_snapshot, make_snapshot
+from ledger.light.snapshot import SNAPSHOT_BYTES_MAX
+from ledger.node.evidence import load_proof
+from ledger.storage.faults import describe_corruption
+from ledger.storage.installing import EndBlock, install_chain
+from ledger.storage.reader import ChainReader, StoredAgentSet
+from ledger.types.agent_set import AgentSet
+from ledger.types.block import Certificate, FinalityProof, Header
+from ledger.types.genesis import Genesis
+
+KEPT_SNAPSHOTS = 2  # the older one for whoever is in the middle of fetching it
+NEWEST_ENDS = 200  # a week of hourly epochs, in which a checkpoint may be carried to a new node
+
+_log = logging.getLogger(__name__)
+
+_headers = Decoder(Header)
+_certificates = Decoder(Certificate)
+_sets = Decoder(AgentSet)
+
+
+def find_checkpoint(reader: ChainReader) -> Checkpoint | None:
+    """Return the newest epoch's end, or None while no epoch has ended."""
+    newest = reader.newest_agent_set(2**63 - 1)
+    if newest is None:
+        return None
+    block = reader.block(newest.height)
+    assert block is not None, "end blocks are kept"
+    return Checkpoint(block.header.epoch, block.hash)
+
+
+def take_snapshot(reader: ChainReader, genesis: Genesis) -> Snapshot:
+    """Return the snapshot of a chain whose newest block ends an epoch; read within one transaction."""
+    tip = reader.tip()
+    assert tip is not None, "a snapshot is of an end block"
+    stored = reader.agent_sets(tip.header.epoch + 1)
+    trail = tuple(
+        _load_change(reader, one, genesis) for one in _select_trail(stored, _members_of(genesis))
+    )
+    return make_snapshot(genesis, trail, tuple(sorted(reader.state_items())))
+
+
+def install_snapshot(path: Path, genesis: Genesis, snapshot: Snapshot) -> None:
+    """Make the chain database of a verified snapshot. Raises `StorageError`."""
+    install_chain(path, genesis, [_end_of(change) for change in snapshot.trail], snapshot.state)
+
+
+def list_snapshots(folder: Path) -> list[Path]:
+    """Return the snapshots that are kept, the newest first."""
+    found = [path for path in folder.glob("*.snapshot") if path.stem.isdigit()]
+    return sorted(found, key=lambda path: int(path.stem), reverse=True)
+
+
+class SnapshotKeeper:
+    """Takes a snapshot at every epoch's end and keeps the newest ones, as `EPOCH.snapshot`."""
+
+    def __init__(self, folder: Path, chain: Path, genesis: Genesis) -> None:
+        self._folder = folder
+        self._chain = chain
+        self._genesis = genesis
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="snapshot")
+        self._running: Future[None] | None = None
+
+    def epoch_ended(self) -> None:
+        """Take a snapshot of this very moment, unless the last one is still being written."""
+        if self._running is not None and not self._running.done():
+            return
+        held = ExitStack()
+        try:
+            reader = ChainReader.open(self._chain)
+            held.callback(reader.close)
+            held.enter_context(reader.snapshot())
+            reader.tip()  # the first look fixes what all others see
+        except StorageError as error:
+            held.close()
+            _log.warning("no snapshot of this epoch: %s", error)
+            return
+        self._running = self._pool.submit(self._keep, reader, held)
+
+    def close(self) -> None:
+        """Wait until what was begun is written."""
+        self._pool.shutdown(wait=True)
+
+    def _keep(self, reader: ChainReader, held: ExitStack) -> None:
+        try:
+            with held:
+                snapshot = take_snapshot(reader, self._genesis)
+            self._write(snapshot)
+        except (StorageError, OSError) as error:
+            _log.warning("no snapshot of this epoch: %s", error)
+
+    def _write(self, snapshot: Snapshot) -> None:
+        data = encode_snapshot(snapshot)
+        if len(data) > SNAPSHOT_BYTES_MAX:
+            _log.warning("no snapshot: %d bytes are more than a node may take in", len(data))
+            return
+        epoch = _headers.decode(snapshot.trail[-1].header).epoch
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        fresh = self._folder / "writing"
+        with fresh.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._folder / f"{epoch}.snapshot")
+        for old in list_snapshots(self._folder)[KEPT_SNAPSHOTS:]:
+            old.unlink(missing_ok=True)
+        _log.info("snapshot of epoch %d: %d bytes", epoch, len(data))
+
+
+def _members_of(genesis: Genesis) -> frozenset[tuple[bytes, bytes]]:
+    return frozenset((agent.node, agent.consensus) for agent in genesis.agents)
+
+
+def _select_trail(
+    stored: tuple[StoredAgentSet, ...], members: frozenset[tuple[bytes, bytes]]
+) -> list[StoredAgentSet]:
+    """Return the sets that bring other agents, and the newest ones."""
+    selected = []
+    newest = len(stored) - NEWEST_ENDS
+    for place, one in enumerate(stored):
+        own = frozenset((seat.node, seat.consensus) for seat in one.agents.seats)
+        if own != members or place >= newest:
+            selected.append(one)
+        members = own
+    return selected
+
+
+def _load_change(reader: ChainReader, stored: StoredAgentSet, genesis: Genesis) -> SetChange:
+    block = reader.block(stored.height)
+    if block is None:
+        detail = f"block {stored.height} is missing, the agents that it names are not"
+        raise CorruptStorageError(describe_corruption(reader.path, detail))
+    proof = load_proof(reader, block, genesis)
+    return SetChange(block.header_bytes, encode(proof.certificate), proof.headers, stored.payload)
+
+
+def _end_of(change: SetChange) -> EndBlock:
+    header = _headers.decode(change.header)
+    certificate = _certificates.decode(change.certificate)
+    return EndBlock(
+        height=header.height,
+        hash=header_hash(change.header),
+        header=change.header,
+        proof=encode(FinalityProof(change.descendants, certificate)),
+        next_epoch=_sets.decode(change.next_set).epoch,
+        next_set=change.next_set,
+    )
