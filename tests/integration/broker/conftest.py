@@ -25,7 +25,7 @@ from gateway.ports import TelemetrySource
 from tests.support.broker_process import BrokerProcess, StartBroker as StartProcess
 from tests.support.mqtt_peer import Mqtt, Raw
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 UP = "ss/v1/gw1/dev/{}/up"
 
 

@@ -14,7 +14,7 @@ from ledger.errors import StorageError
 
 pytestmark = pytest.mark.integration
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 BLOCK = "ss/v1/gw1/ledger/block"
 
 

@@ -149,7 +149,7 @@ MUTANTS = (
         "nothing is said twice",
         "ledger/consensus/machine.py",
         "        repeat(state)\n"
-        "    if state.epoch.size > 1 and now_ms >= pace.gossip_ms:\n"
+        "    if not state.epoch.is_ours_alone and now_ms >= pace.gossip_ms:\n"
         "        pace.gossip_ms = now_ms + rules.gossip_ms\n"
         "        exchange(state)\n",
         "",
