@@ -200,14 +200,20 @@ async def test_a_relay_with_a_certificate_of_its_own_is_noticed(certificate):
             assert "wrong-channel" in b.network.refusals[a.id]
 
 
-async def test_of_two_connections_the_one_of_the_lower_id_stays():
+async def test_nodes_that_dial_each_other_end_with_one_connection():
     nodes = [make_node(1), make_node(2)]
     async with running(*nodes):
         for node, other in zip(nodes, reversed(nodes), strict=True):
             own(node)._book.configure([at(other)], 0)
-        low, high = sorted(nodes, key=lambda node: node.id)
-        await low.until(lambda: [v.is_outbound for v in low.network.views()] == [True])
-        await high.until(lambda: [v.is_outbound for v in high.network.views()] == [False])
+
+        def have_one_connection() -> bool:
+            (*first,), (*second,) = (node.network.views() for node in nodes)
+            ends = [view.is_outbound for view in (*first, *second)]
+            return len(first) == len(second) == 1 and sorted(ends) == [False, True]
+
+        await nodes[0].until(have_one_connection)
+        nodes[0].network.broadcast(status(1))
+        await nodes[1].until(lambda: (nodes[0].id, status(1)) in nodes[1].heard)
 
 
 async def test_what_a_peer_missed_it_hears_when_it_comes():
