@@ -154,7 +154,8 @@ class LedgerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[ledger]`: where other nodes reach ours, and the nodes that ours dials.
 
     Without `listen` connections are outbound only, which is enough behind NAT. `archive_url_file` holds
-    the URL of a PostgreSQL database into which the chain is followed.
+    the URL of a PostgreSQL database into which the chain is followed. A node without a chain starts from a
+    snapshot that stands on `checkpoint`, `EPOCH:HASH`.
     """
 
     listen: str = ""
@@ -164,6 +165,7 @@ class LedgerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cluster_login_file: str | None = None
     cluster_authority_file: str | None = None
     archive_url_file: str = ""
+    checkpoint: str = ""
 
 
 class MetricsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

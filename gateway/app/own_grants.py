@@ -2,38 +2,14 @@
 
 from gateway.clock import Clock
 from gateway.errors import SettingsError
+from gateway.ledger_host.genesis import GenesisFacts
 from gateway.ledger_host.grant_files import format_grant, grant_files
 from gateway.settings import Home, write_atomic
-from ledger.identity.facts import LeaseFacts, Moment
+from ledger.identity.facts import Moment
 from ledger.identity.grant import decode_grant
 from ledger.identity.grant_check import VerifiedUnit, check_grants
 from ledger.identity.refusals import Refused
 from ledger.types.genesis import Genesis
-from ledger.types.genesis_file import genesis_chain_id
-
-
-class GenesisFacts:
-    """`IdentityFacts` for somebody who has the genesis and no chain: nothing is revoked or leased."""
-
-    def __init__(self, genesis: Genesis) -> None:
-        self.chain_id = genesis_chain_id(genesis)
-        self.foundation = genesis.foundation
-
-    def is_revoked(self, _grant_id: bytes, /) -> bool:
-        """Unknown here, so no."""
-        return False
-
-    def is_retired(self, _node_id: bytes, /) -> bool:
-        """Unknown here, so no."""
-        return False
-
-    def is_listed(self, _measurement: bytes, /) -> bool:
-        """Nothing is known to be listed."""
-        return False
-
-    def lease(self, _node_id: bytes, /) -> LeaseFacts | None:
-        """Nobody is known to hold a lease."""
-        return None
 
 
 def install_grants(

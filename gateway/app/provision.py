@@ -48,6 +48,7 @@ age_max_ms = 10000
 listen = {ledger_listen}               # "0.0.0.0:8884": where other nodes reach this one; "": outbound only
 peers = {peers}                # "ssp1...@192.168.1.20:8884": nodes to stay connected to
 # tls = true               # between nodes
+checkpoint = {checkpoint}            # EPOCH:HASH: a node without a chain starts there; "": at the genesis
 
 [metrics]
 # listen = "127.0.0.1:9477"  # Prometheus asks here: http://127.0.0.1:9477/metrics
@@ -72,12 +73,14 @@ _DEVICES_TEMPLATE = """\
 class Membership(msgspec.Struct, frozen=True):
     """The network that a node founds, or joins where `genesis` is given; and how it reaches others.
 
-    With a verified `snapshot` of that network it starts from there instead of the first block.
+    With a verified `snapshot` of that network it starts from there instead of the first block; with a
+    `checkpoint` alone it asks its peers for one.
     """
 
     options: NetworkOptions = NetworkOptions()
     genesis: Genesis | None = None
     snapshot: Snapshot | None = None
+    checkpoint: str = ""
     listen: str = ""
     peers: tuple[str, ...] = ()
 
@@ -117,6 +120,7 @@ def initialise(
             listen=listen,
             ledger_listen=json.dumps(membership.listen),
             peers=json.dumps(membership.peers),
+            checkpoint=json.dumps(membership.checkpoint),
         )
         write_atomic(home.settings, settings.encode())
     except OSError as error:

@@ -37,10 +37,10 @@ def _add_init(commands: Commands) -> None:
         help="only make the identity, and a card to found a chain with",
     )
     init.add_argument(
-        "--checkpoint", metavar="EPOCH:HASH", help="with --snapshot: the block that is trusted"
+        "--checkpoint", metavar="EPOCH:HASH", help="start there, with a state that peers give"
     )
     init.add_argument(
-        "--snapshot", type=Path, metavar="FILE", help="start from this state, not from block 1"
+        "--snapshot", type=Path, metavar="FILE", help="with --checkpoint: start from this state"
     )
     init.add_argument(
         "--ledger-listen", default="", metavar="HOST:PORT", help="where other nodes connect"

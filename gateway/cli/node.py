@@ -30,10 +30,10 @@ def init(options: argparse.Namespace) -> int:
     home = home_of(options)
     if options.card:
         return _make_card(home, options)
-    if bool(options.checkpoint) != bool(options.snapshot) or (
-        options.snapshot and not options.join
-    ):
-        raise SettingsError("--checkpoint, --snapshot and --join belong together")
+    if options.snapshot and not options.checkpoint:
+        raise SettingsError("--snapshot needs --checkpoint: the block that you trust")
+    if options.checkpoint and not options.join:
+        raise SettingsError("--checkpoint needs --join: it is of a chain that exists")
     if options.join and options.foundation is not None:
         raise SettingsError("--foundation is for a new network: the genesis to join names its own")
     parse_listen(options.listen)
@@ -44,13 +44,15 @@ def init(options: argparse.Namespace) -> int:
         parse_peer(peer)
     genesis = read_genesis(options.join) if options.join else None
     snapshot = None
-    if genesis is not None and options.snapshot:
+    if genesis is not None and options.checkpoint:
         checkpoint = Checkpoint.parse(options.checkpoint)
-        snapshot = read_snapshot(options.snapshot, genesis, checkpoint)
+        if options.snapshot:
+            snapshot = read_snapshot(options.snapshot, genesis, checkpoint)
     membership = Membership(
         NetworkOptions(foundation=foundation),
         genesis=genesis,
         snapshot=snapshot,
+        checkpoint=options.checkpoint or "",
         listen=options.ledger_listen,
         peers=tuple(options.peer),
     )

@@ -1,12 +1,13 @@
-"""Reading a genesis file from disk."""
+"""Reading a genesis file from disk, and what it alone says of identities."""
 
 from pathlib import Path
 
 from gateway.errors import SettingsError
 from gateway.settings import Home
 from ledger.errors import GenesisError
+from ledger.identity.facts import LeaseFacts
 from ledger.types.genesis import Genesis
-from ledger.types.genesis_file import parse_genesis
+from ledger.types.genesis_file import genesis_chain_id, parse_genesis
 
 GENESIS_BYTES_MAX = 16 * 1024 * 1024  # a hundred thousand first balances
 
@@ -31,3 +32,27 @@ def read_genesis(path: Path) -> Genesis:
         raise GenesisError(f"{path}: not UTF-8 text; restore the file") from None
     except GenesisError as error:
         raise GenesisError(f"{path}: {error}") from None
+
+
+class GenesisFacts:
+    """`IdentityFacts` for somebody who has the genesis and no chain: nothing is revoked or leased."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self.chain_id = genesis_chain_id(genesis)
+        self.foundation = genesis.foundation
+
+    def is_revoked(self, _grant_id: bytes, /) -> bool:
+        """Unknown here, so no."""
+        return False
+
+    def is_retired(self, _node_id: bytes, /) -> bool:
+        """Unknown here, so no."""
+        return False
+
+    def is_listed(self, _measurement: bytes, /) -> bool:
+        """Nothing is known to be listed."""
+        return False
+
+    def lease(self, _node_id: bytes, /) -> LeaseFacts | None:
+        """Nobody is known to hold a lease."""
+        return None

@@ -12,6 +12,7 @@ from gateway.ledger_host.genesis import load_genesis
 from gateway.ledger_host.handlers import LedgerHandlers
 from gateway.ledger_host.peers.desk import PeerDesk
 from gateway.ledger_host.signer_reports import TipReports
+from gateway.ledger_host.snapshot_start import SnapshotStart
 from gateway.ledger_host.wallet_history import WalletHistory
 from gateway.messaging.server import RpcServer
 from gateway.messaging.service_login import LEDGER, service_login
@@ -35,6 +36,9 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
     if keys is None:
         return
     clock = SystemClock()
+    start = SnapshotStart(home, settings, genesis, keys, agent, clock)
+    if not await start.run(notifier, stop):
+        return
     desk = PeerDesk(home, settings, genesis, keys, agent, clock)
     # Queries have a worker of their own: they never hold up a block.
     with WorkerExecutor(clock) as executor, WorkerExecutor(clock) as query_executor:

@@ -12,7 +12,14 @@ from ledger.errors import Rejected
 from ledger.network import topics
 from ledger.network.budget import DistinctByKey, RecentDigests, TokenBucket
 from ledger.network.standing import Fault, Standing
-from ledger.network.wire import Addresses, NetworkMessage, Transactions, decode_message
+from ledger.network.wire import (
+    Addresses,
+    GetSnapshot,
+    NetworkMessage,
+    SnapshotPart,
+    Transactions,
+    decode_message,
+)
 from ledger.types.messages import (
     BlockMessage,
     CertificateMessage,
@@ -59,8 +66,10 @@ _KINDS: dict[type[NetworkMessage], str] = {
     GetChain: topics.DIRECT,
     Transactions: topics.TRANSACTIONS,
     Addresses: topics.ADDRESSES,
+    GetSnapshot: topics.DIRECT,
+    SnapshotPart: topics.DIRECT,
 }
-_REQUESTS = (GetBlock, GetProposal, GetChain)
+_REQUESTS = (GetBlock, GetProposal, GetChain, GetSnapshot)
 
 
 @dataclass(frozen=True, slots=True)

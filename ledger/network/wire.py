@@ -1,6 +1,7 @@
 """The bytes between nodes: one canonical MessagePack message, with its limit.
 
-Beside what consensus says (`ledger.types.messages`), nodes pass on transactions and each other's addresses.
+Beside what consensus says (`ledger.types.messages`), nodes pass on transactions and each other's
+addresses, and hand out snapshots.
 """
 
 from typing import Annotated
@@ -12,11 +13,12 @@ from ledger.codec.canonical import Decoder, encode
 from ledger.errors import CodecError, Reason, Rejected
 from ledger.params import TRANSACTION_BYTES_MAX
 from ledger.types.messages import Message
-from ledger.types.primitives import Address
+from ledger.types.primitives import Address, Counter
 
 PEER_MESSAGE_BYTES_MAX = 1024 * 1024  # one MQTT packet of the peer listener
 TRANSACTIONS_IN_MESSAGE_MAX = 256
 ADDRESSES_IN_MESSAGE_MAX = 32
+SNAPSHOT_PART_BYTES = 512 * 1024
 HOST_CHARS_MAX = 253  # a DNS name
 
 _SignedTransactionBytes = Annotated[bytes, Meta(max_length=TRANSACTION_BYTES_MAX + 256)]
@@ -49,7 +51,25 @@ class Addresses(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fie
     peers: Annotated[tuple[PeerAddress, ...], Meta(max_length=ADDRESSES_IN_MESSAGE_MAX)]
 
 
-NetworkMessage = Message | Transactions | Addresses
+class GetSnapshot(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=34):
+    """A question for a part of a snapshot, from `offset` on: of an epoch's, or of the newest one."""
+
+    epoch: Counter | None
+    offset: Counter
+
+
+class SnapshotPart(
+    msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=35
+):
+    """Bytes of an epoch's snapshot; `size` is the whole one's. Nothing of 0 bytes: it is not here."""
+
+    epoch: Counter
+    size: Counter
+    offset: Counter
+    data: Annotated[bytes, Meta(max_length=SNAPSHOT_PART_BYTES)]
+
+
+NetworkMessage = Message | Transactions | Addresses | GetSnapshot | SnapshotPart
 _decoder: Decoder[NetworkMessage] = Decoder(NetworkMessage)  # type: ignore[arg-type]  # a union is no class
 
 

@@ -86,7 +86,7 @@ class ClusterNetwork:
         """Say something to every node."""
         self._broadcast(message)
 
-    def send(self, peer: bytes, message: Message) -> None:
+    def send(self, peer: bytes, message: NetworkMessage) -> None:
         """Say something to one node."""
         self._publish(self._topics.direct(self._node_id, peer), encode_message(message))
 

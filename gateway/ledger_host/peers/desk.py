@@ -6,6 +6,7 @@ Rule: how far a node is behind is judged by what enough agents say that one of t
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 
 from gateway.clock import Clock
 from gateway.errors import AgentError, SettingsError
@@ -18,6 +19,7 @@ from gateway.ledger_host.peers.hints import follow_hints
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.network import MqttPeerNetwork
 from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork
+from gateway.ledger_host.snapshot_desk import SnapshotDesk
 from gateway.messaging.cluster_login import cluster_login
 from gateway.model.ledger_api import PeerReply, PeersReply
 from gateway.settings import BrokerSection, Home, Settings
@@ -25,8 +27,9 @@ from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.vote_watch import TipReport
 from ledger.errors import Rejected
-from ledger.identity.facts import Moment
+from ledger.identity.facts import IdentityFacts, Moment
 from ledger.identity.grant import Role
+from ledger.network.wire import GetSnapshot, SnapshotPart
 from ledger.node.node import LedgerNode, Surroundings
 from ledger.types.block import Vote
 from ledger.types.genesis import Genesis
@@ -62,19 +65,16 @@ class PeerDesk:
         self._culprits = Culprits()
         self._heights: OrderedDict[bytes, int] = OrderedDict()
         self._own_votes: asyncio.Queue[Vote] = asyncio.Queue(maxsize=64)
-        is_agent = any(one.node == keys.node for one in genesis.agents)
-        identity = NodeIdentity(
-            node_id=keys.node,
-            chain_id=genesis_chain_id(genesis),
-            role=Role.AGENT if is_agent else Role.FULL,
-            sign=agent.sign_session,
+        identity = build_identity(
+            home,
+            genesis,
+            keys,
+            agent,
             facts=lambda: self._open_node().identity_facts(),
             now=self._moment,
-            instance=lambda: agent.running_instance().instance,
-            measurement=measure_software(),
-            grants=load_own_grants(home),
         )
-        self.network = _build_network(home, settings, identity, clock)
+        self.network = build_network(home, settings, identity, clock)
+        self._snapshots = SnapshotDesk(home.snapshots, self.network.send)
 
     def surroundings(self) -> Surroundings:
         """Return what the node is opened with."""
@@ -102,6 +102,7 @@ class PeerDesk:
             submit=self._submit,
             pending=node.pending,
             agents=node.agents,
+            snapshot=self._answer,
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_own_votes())
@@ -170,6 +171,10 @@ class PeerDesk:
         taken = self._open_node().take(raw)
         return not isinstance(taken, Rejected) and taken.is_new
 
+    def _answer(self, peer: bytes, message: GetSnapshot | SnapshotPart) -> None:
+        if isinstance(message, GetSnapshot):
+            self._snapshots.ask(peer, message)
+
     def _on_listening(self) -> None:
         if self.network.port is not None:
             _log.info("other nodes reach this one on port %d", self.network.port)
@@ -204,7 +209,31 @@ class PeerDesk:
                 _log.warning("votes: %s", standing)
 
 
-def _build_network(
+def build_identity(
+    home: Home,
+    genesis: Genesis,
+    keys: AgentKeys,
+    agent: AgentClient,
+    *,
+    facts: Callable[[], IdentityFacts],
+    now: Callable[[], Moment],
+) -> NodeIdentity:
+    """Return what this node says of itself. Raises `SettingsError` for grants that cannot be read."""
+    is_agent = any(one.node == keys.node for one in genesis.agents)
+    return NodeIdentity(
+        node_id=keys.node,
+        chain_id=genesis_chain_id(genesis),
+        role=Role.AGENT if is_agent else Role.FULL,
+        sign=agent.sign_session,
+        facts=facts,
+        now=now,
+        instance=lambda: agent.running_instance().instance,
+        measurement=measure_software(),
+        grants=load_own_grants(home),
+    )
+
+
+def build_network(
     home: Home, settings: Settings, identity: NodeIdentity, clock: Clock
 ) -> PeerNetwork:
     """Return the shared cluster that the settings name, or links of our own."""

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from gateway.ledger_host.peers.seams import NodeSide
 from ledger.network.gatekeeper import KNOWN, Dropped, Gatekeeper
 from ledger.network.relay import TransactionRelay
-from ledger.network.wire import Addresses, PeerAddress, Transactions
+from ledger.network.wire import (
+    Addresses,
+    GetSnapshot,
+    NetworkMessage,
+    PeerAddress,
+    SnapshotPart,
+    Transactions,
+)
 
 
 @dataclass(slots=True)
@@ -31,15 +38,20 @@ class Ear:
                 return None
             self.dropped += 1
             return message
+        self._hand_on(self.node, peer, message)
+        return None
+
+    def _hand_on(self, node: NodeSide, peer: bytes, message: NetworkMessage) -> None:
         if isinstance(message, Transactions):
             for transaction in message.raw:
-                if self.node.submit(transaction):
+                if node.submit(transaction):
                     self.relay.add(transaction)
         elif isinstance(message, Addresses):
-            agents = self.node.agents()
+            agents = node.agents()
             for address in message.peers:
                 if address.node in agents:  # nobody makes us dial whomever he likes
                     self.learn(address)
+        elif isinstance(message, GetSnapshot | SnapshotPart):
+            node.snapshot(peer, message)
         else:
-            self.node.receive(peer, message)
-        return None
+            node.receive(peer, message)

@@ -103,7 +103,7 @@ class MqttPeerNetwork:
         """Say something to every peer."""
         self._broadcast(message)
 
-    def send(self, peer: bytes, message: Message) -> None:
+    def send(self, peer: bytes, message: NetworkMessage) -> None:
         """Say something to one peer; one that is away misses it."""
         self._send(peer, encode_message(message))
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from gateway.ledger_host.peers.listener import ListenerCertificate
 from ledger.identity.refusals import PeerFlag
-from ledger.network.wire import PeerAddress
+from ledger.network.wire import GetSnapshot, NetworkMessage, PeerAddress, SnapshotPart
 from ledger.ports import PeerLink
 from ledger.types.messages import Message
 
@@ -40,6 +40,10 @@ class Traffic:
     said_bytes: int
 
 
+def ignore_snapshots(_peer: bytes, _message: GetSnapshot | SnapshotPart) -> None:
+    """Neither hand out snapshots nor take them."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSide:
     """What the network needs of the node. All are called on the event loop."""
@@ -49,10 +53,15 @@ class NodeSide:
     submit: Callable[[bytes], bool]  # True when the transaction is new and was taken
     pending: Callable[[int], Sequence[bytes]]  # signed transactions that wait, at most so many
     agents: Callable[[], Collection[bytes]]  # node ids of the current set
+    snapshot: Callable[[bytes, GetSnapshot | SnapshotPart], None] = ignore_snapshots
 
 
 class PeerNetwork(PeerLink, Protocol):
     """A way to the other nodes: links of our own, or a shared MQTT cluster."""
+
+    def send(self, peer: bytes, message: NetworkMessage) -> None:
+        """Send to one peer, also what is not of consensus."""
+        ...
 
     @property
     def port(self) -> int | None:

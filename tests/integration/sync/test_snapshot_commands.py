@@ -83,9 +83,9 @@ def test_before_the_first_epoch_ends_there_is_nothing_to_give(
         assert len(err.splitlines()) == 1
 
 
-def test_the_three_options_belong_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_checkpoint_is_of_a_chain_to_join(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     code, _, err = run(
         capsys, "init", "--home", str(tmp_path / "x"), "--new-network", "--checkpoint", "1:00"
     )
     assert code == 1
-    assert "belong together" in err
+    assert "--checkpoint needs --join" in err

@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
-from gateway.app.own_grants import GenesisFacts, install_grants
+from gateway.app.own_grants import install_grants
 from gateway.errors import SettingsError
+from gateway.ledger_host.genesis import GenesisFacts
 from gateway.ledger_host.grant_files import load_own_grants
 from gateway.settings import Home
 from ledger.types.genesis_file import genesis_chain_id

@@ -1,0 +1,150 @@
+"""Fetches a snapshot from the peers of a node that has no chain yet, over links of its own.
+
+Rule 1: all of a snapshot comes from one peer and is checked as a whole; one that is wrong costs that peer
+its turn, and the next is asked.
+Rule 2: parts are asked for so slowly that the answers stay within what a peer may send.
+"""
+
+import asyncio
+import logging
+
+from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork
+from ledger.errors import Rejected
+from ledger.light import Checkpoint, Snapshot, verify_snapshot
+from ledger.light.snapshot import SNAPSHOT_BYTES_MAX
+from ledger.network.gatekeeper import BYTES_PER_S
+from ledger.network.wire import SNAPSHOT_PART_BYTES, GetSnapshot, SnapshotPart
+from ledger.types.genesis import Genesis
+from ledger.types.messages import Message
+
+_log = logging.getLogger(__name__)
+
+PART_INTERVAL_S = 1.25 * SNAPSHOT_PART_BYTES / BYTES_PER_S
+PART_TIMEOUT_S = 15.0  # half a megabyte over a slow uplink
+PART_TRIES = 3  # a busy peer drops a question
+LOOK_INTERVAL_S = 0.25  # for peers that have come
+TURN_INTERVAL_S = 30.0  # before a peer that had nothing is asked again
+
+
+class SnapshotFetch:
+    """One attempt of a node to get its first state. `run` returns it."""
+
+    def __init__(self, network: PeerNetwork, genesis: Genesis, checkpoint: Checkpoint) -> None:
+        self._network = network
+        self._genesis = genesis
+        self._checkpoint = checkpoint
+        self._awaited: tuple[bytes, asyncio.Future[SnapshotPart]] | None = None
+        self._asked_at_s: dict[bytes, float] = {}
+
+    async def run(self) -> Snapshot:
+        """Stay connected and ask until a peer gives a snapshot that stands on the checkpoint."""
+        agents = tuple(agent.node for agent in self._genesis.agents)
+        side = NodeSide(
+            receive=_ignore_message,
+            peer_connected=_ignore_peer,
+            submit=_take_nothing,
+            pending=_have_nothing,
+            agents=lambda: agents,
+            snapshot=self._hear,
+        )
+        async with asyncio.TaskGroup() as group:
+            connecting = group.create_task(self._network.run(side, _ignore_listening))
+            snapshot = await self._ask_in_turn()
+            connecting.cancel()
+        return snapshot
+
+    async def _ask_in_turn(self) -> Snapshot:
+        while True:
+            for peer in self._whose_turn():
+                snapshot = await self._ask(peer)
+                self._asked_at_s[peer] = asyncio.get_running_loop().time()
+                if snapshot is not None:
+                    return snapshot
+            await asyncio.sleep(LOOK_INTERVAL_S)
+
+    def _whose_turn(self) -> list[bytes]:
+        now_s = asyncio.get_running_loop().time()
+        return [
+            peer
+            for peer in sorted(self._network.connected)
+            if now_s - self._asked_at_s.get(peer, now_s - TURN_INTERVAL_S) >= TURN_INTERVAL_S
+        ]
+
+    async def _ask(self, peer: bytes) -> Snapshot | None:
+        name = peer.hex()[:16]
+        data = await self._download(peer)
+        if data is None:
+            _log.info("peer %s gives no snapshot", name)
+            return None
+        found = await asyncio.to_thread(verify_snapshot, data, self._genesis, self._checkpoint)
+        if isinstance(found, Rejected):
+            _log.warning("the snapshot of peer %s is not used: %s", name, found)
+            return None
+        _log.info("the snapshot of peer %s, %d bytes, is genuine", name, len(data))
+        return found
+
+    async def _download(self, peer: bytes) -> bytes | None:
+        """Return all of the peer's newest snapshot, or None where it has none or contradicts itself."""
+        first = await self._get(peer, GetSnapshot(None, 0))
+        if first is None or not 0 < first.size <= SNAPSHOT_BYTES_MAX:
+            return None
+        if not _is_whole(first):
+            return None
+        data = bytearray(first.data)
+        while len(data) < first.size:
+            await asyncio.sleep(PART_INTERVAL_S)
+            part = await self._get(peer, GetSnapshot(first.epoch, len(data)))
+            if part is None or (part.epoch, part.size) != (first.epoch, first.size):
+                return None
+            if not _is_whole(part):
+                return None
+            data += part.data
+        return bytes(data)
+
+    async def _get(self, peer: bytes, wanted: GetSnapshot) -> SnapshotPart | None:
+        for _ in range(PART_TRIES):
+            answer = asyncio.get_running_loop().create_future()
+            self._awaited = (peer, answer)
+            self._network.send(peer, wanted)
+            try:
+                async with asyncio.timeout(PART_TIMEOUT_S):
+                    part: SnapshotPart = await answer
+            except TimeoutError:
+                continue
+            finally:
+                self._awaited = None
+            if part.offset == wanted.offset:
+                return part
+        return None
+
+    def _hear(self, peer: bytes, message: GetSnapshot | SnapshotPart) -> None:
+        if self._awaited is None or not isinstance(message, SnapshotPart):
+            return
+        asked, answer = self._awaited
+        if asked == peer and not answer.done():
+            answer.set_result(message)
+
+
+def _is_whole(part: SnapshotPart) -> bool:
+    """Tell whether a part is as long as it must be: short ones would keep us waiting for ever."""
+    return len(part.data) == min(SNAPSHOT_PART_BYTES, part.size - part.offset)
+
+
+def _ignore_message(_peer: bytes, _message: Message) -> None:
+    """There is no chain to which a message could belong."""
+
+
+def _ignore_peer(_peer: bytes) -> None:
+    """Peers are asked in turn."""
+
+
+def _ignore_listening() -> None:
+    """Nobody is told where this node listens: it does not."""
+
+
+def _take_nothing(_raw: bytes) -> bool:
+    return False
+
+
+def _have_nothing(_count: int) -> tuple[bytes, ...]:
+    return ()
