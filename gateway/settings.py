@@ -155,7 +155,7 @@ class LedgerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Without `listen` connections are outbound only, which is enough behind NAT. `archive_url_file` holds
     the URL of a PostgreSQL database into which the chain is followed. A node without a chain starts from a
-    snapshot that stands on `checkpoint`, `EPOCH:HASH`.
+    snapshot that stands on `checkpoint`, `EPOCH:HASH`. Of its blocks it keeps the newest `keep_blocks`, 0: all.
     """
 
     listen: str = ""
@@ -166,6 +166,7 @@ class LedgerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cluster_authority_file: str | None = None
     archive_url_file: str = ""
     checkpoint: str = ""
+    keep_blocks: Annotated[int, Meta(ge=0)] = 0
 
 
 class MetricsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

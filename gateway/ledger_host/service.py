@@ -7,6 +7,7 @@ import msgspec
 
 from edge_contracts.executor import WorkerExecutor
 from gateway.clock import SystemClock
+from gateway.errors import SettingsError
 from gateway.ledger_host.archiving import Archiver, find_archive_url
 from gateway.ledger_host.genesis import load_genesis
 from gateway.ledger_host.handlers import LedgerHandlers
@@ -23,6 +24,9 @@ from gateway.smart_agent.client import AgentClient, AgentOnionKeeper, AgentVoteS
 from gateway.smart_agent.waiting import wait_for_agent
 from ledger.node.node import LedgerNode
 from ledger.node.views import FinalBlock
+
+# A week at a block every 3 s: as long as readings wait for whoever makes receipts of them.
+KEEP_BLOCKS_MIN = 201_600
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +57,7 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
             query_executor=query_executor,
             onion=AgentOnionKeeper(agent),
             snapshots=home.snapshots,
+            keep_blocks=find_keep_blocks(settings),
         )
         try:
             history = WalletHistory(home, keys.wallet)
@@ -60,6 +65,16 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
         finally:
             node.close()
             agent.close()
+
+
+def find_keep_blocks(settings: Settings) -> int:
+    """Return how many blocks to keep, 0 for all; raises `SettingsError` for too few."""
+    wanted = settings.ledger.keep_blocks
+    if 0 < wanted < KEEP_BLOCKS_MIN:
+        raise SettingsError(
+            f"ledger.keep_blocks = {wanted}: write 0 for all, or at least {KEEP_BLOCKS_MIN}, a week of blocks"
+        )
+    return wanted
 
 
 class _Service:

@@ -13,7 +13,12 @@ from ledger.errors import Rejected
 from ledger.light import Checkpoint, Snapshot, verify_snapshot
 from ledger.light.snapshot import SNAPSHOT_BYTES_MAX
 from ledger.network.gatekeeper import BYTES_PER_S
-from ledger.network.wire import SNAPSHOT_PART_BYTES, GetSnapshot, SnapshotPart
+from ledger.network.wire import (
+    SNAPSHOT_PART_BYTES,
+    GetSnapshot,
+    SnapshotMessage,
+    SnapshotPart,
+)
 from ledger.types.genesis import Genesis
 from ledger.types.messages import Message
 
@@ -117,7 +122,7 @@ class SnapshotFetch:
                 return part
         return None
 
-    def _hear(self, peer: bytes, message: GetSnapshot | SnapshotPart) -> None:
+    def _hear(self, peer: bytes, message: SnapshotMessage) -> None:
         if self._awaited is None or not isinstance(message, SnapshotPart):
             return
         asked, answer = self._awaited

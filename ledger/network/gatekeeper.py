@@ -16,6 +16,7 @@ from ledger.network.wire import (
     Addresses,
     GetSnapshot,
     NetworkMessage,
+    Pruned,
     SnapshotPart,
     Transactions,
     decode_message,
@@ -68,6 +69,7 @@ _KINDS: dict[type[NetworkMessage], str] = {
     Addresses: topics.ADDRESSES,
     GetSnapshot: topics.DIRECT,
     SnapshotPart: topics.DIRECT,
+    Pruned: topics.DIRECT,
 }
 _REQUESTS = (GetBlock, GetProposal, GetChain, GetSnapshot)
 

@@ -69,7 +69,14 @@ class SnapshotPart(
     data: Annotated[bytes, Meta(max_length=SNAPSHOT_PART_BYTES)]
 
 
-NetworkMessage = Message | Transactions | Addresses | GetSnapshot | SnapshotPart
+class Pruned(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=36):
+    """The answer to a question for blocks at or below `height`: they are no longer kept."""
+
+    height: Counter
+
+
+SnapshotMessage = GetSnapshot | SnapshotPart | Pruned
+NetworkMessage = Message | Transactions | Addresses | SnapshotMessage
 _decoder: Decoder[NetworkMessage] = Decoder(NetworkMessage)  # type: ignore[arg-type]  # a union is no class
 
 

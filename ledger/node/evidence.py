@@ -97,6 +97,13 @@ def load_evidence(
 
     Raises `CorruptStorageError` where the database does not prove it.
     """
+    with reader.snapshot():  # blocks may be dropped meanwhile
+        return _load_evidence(reader, transaction_id, genesis)
+
+
+def _load_evidence(
+    reader: ChainReader, transaction_id: bytes, genesis: Genesis
+) -> AnchorEvidence | None:
     found = reader.transaction(transaction_id)
     if found is None:
         return None

@@ -11,7 +11,7 @@ from typing import Self
 from ledger.codec.canonical import Decoder
 from ledger.consensus.describing import describe
 from ledger.consensus.state import Rules
-from ledger.errors import LedgerError, Rejected, SignerError
+from ledger.errors import LedgerError, Rejected
 from ledger.light import AnchorEvidence, StateEvidence
 from ledger.mempool.mempool import Mempool
 from ledger.node.chain import Chain
@@ -19,6 +19,7 @@ from ledger.node.driver import Driver, NoPeers, OnFinalBlock
 from ledger.node.evidence import load_evidence, load_proof
 from ledger.node.execution import SerialExecutor
 from ledger.node.failures import FailedTransactions
+from ledger.node.own_key import check_own_key
 from ledger.node.performer import OnEvidence, OnOwnVote, Parts
 from ledger.node.proofs import StateProver
 from ledger.node.queries import ContractQueries
@@ -80,16 +81,6 @@ class Surroundings:
     on_own_vote: OnOwnVote = _ignore
 
 
-def _check_own_key(genesis: Genesis, node_id: bytes, consensus: bytes) -> None:
-    """Raise `SignerError` where the genesis knows our node by another key, or our key by another node."""
-    for agent in genesis.agents:
-        if (agent.node == node_id) != (agent.consensus == consensus):
-            raise SignerError(
-                "the SmartAgent's consensus key is not the one in the genesis file: this home folder"
-                " belongs to another network or another agent"
-            )
-
-
 class LedgerNode:
     """The chain as its host sees it."""
 
@@ -143,18 +134,20 @@ class LedgerNode:
         query_executor: ContractExecutor | None = None,
         onion: OnionKeeper | None = None,
         snapshots: Path | None = None,
+        keep_blocks: int = 0,
     ) -> Self:
         """Open the chain database at `path`, created from `genesis` where there is none.
 
         `onion` opens this agent's onion, if the chain knows of one. With a `query_executor` of their own,
         queries and block production never wait for each other; the caller closes both executors.
         `snapshots` is the folder where the state at each epoch's end is kept for nodes that join.
+        Blocks older than the newest `keep_blocks` are dropped, unless that is 0.
 
         Raises `GenesisError`, `SignerError` where the SmartAgent holds another key than the
         genesis names, and `StorageError` where the database is in use, damaged or another chain's.
         """
         check_genesis(genesis)
-        _check_own_key(genesis, around.node_id, signer.public_key)
+        check_own_key(genesis, around.node_id, signer.public_key)
         first_state = genesis_writes(genesis)
         store = ChainStore.create_or_open(path, genesis, first_state)
         try:
@@ -166,6 +159,7 @@ class LedgerNode:
         except LedgerError:
             store.close()
             raise
+        store.keep_blocks = keep_blocks
         keeper = None if snapshots is None else SnapshotKeeper(snapshots, path, genesis)
         store.on_epoch_end = None if keeper is None else keeper.epoch_ended
         return cls(
@@ -319,11 +313,12 @@ class LedgerNode:
 
         Raises `PrunedError` where it is no longer kept.
         """
-        self._reader.check_kept(height)
-        stored = self._reader.block(height)
+        with self._reader.snapshot():
+            self._reader.check_kept(height)
+            stored = self._reader.block(height)
+            transactions = () if stored is None else self._reader.transactions(stored)
         if stored is None:
             return None
-        transactions = self._reader.transactions(stored)
         certificate = load_proof(self._reader, stored, self._genesis).certificate
         ids = tuple(transaction.id for transaction in transactions)
         return BlockView(stored.header, stored.hash, certificate, ids)

@@ -13,7 +13,7 @@ from peewee import SqliteDatabase
 from ledger.codec.canonical import encode
 from ledger.errors import StorageError
 from ledger.storage.faults import storage_faults
-from ledger.storage.reader import PRUNED_HEIGHT
+from ledger.storage.pruning import HEIGHT_BYTES, PRUNED_HEIGHT
 from ledger.storage.schema import (
     SCHEMA_VERSION,
     WRITER_PRAGMAS,
@@ -24,8 +24,6 @@ from ledger.storage.schema import (
     raw_connection,
 )
 from ledger.types.genesis import Genesis
-
-HEIGHT_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)

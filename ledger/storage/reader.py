@@ -16,6 +16,7 @@ from ledger.codec.merkle import merkle_root
 from ledger.crypto.domains import header_hash, transaction_id
 from ledger.errors import CodecError, CorruptStorageError, PrunedError, StorageError
 from ledger.storage.faults import describe_corruption, storage_faults
+from ledger.storage.pruning import PRUNED_HEIGHT
 from ledger.storage.schema import (
     READER_PRAGMAS,
     SCHEMA_VERSION,
@@ -36,7 +37,6 @@ _envelopes = Decoder(SignedTransaction)
 _genesis = Decoder(Genesis)
 
 _GET_STATE = "SELECT value FROM state WHERE key = ?"
-PRUNED_HEIGHT = "pruned_height"  # the name of a fact in `meta`
 _HAS_TRANSACTION = "SELECT 1 FROM transaction_ WHERE id = ?"
 
 

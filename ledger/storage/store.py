@@ -18,6 +18,7 @@ from ledger.codec.canonical import Decoder, encode
 from ledger.crypto.domains import chain_id, header_hash
 from ledger.errors import CodecError, StorageError
 from ledger.storage.faults import storage_faults
+from ledger.storage.pruning import prune_blocks
 from ledger.storage.reader import ChainReader
 from ledger.storage.schema import (
     SCHEMA_VERSION,
@@ -81,6 +82,7 @@ class ChainStore(ChainReader):
         self._lock = lock
         self._is_failed = False
         self._cache: dict[bytes, bytes | None] = {}
+        self.keep_blocks = 0  # all of them
         self.on_epoch_end: Callable[[], None] | None = None  # the state is still the end block's
 
     @classmethod
@@ -182,6 +184,8 @@ class ChainStore(ChainReader):
                 "DELETE FROM wal WHERE epoch < ? OR (epoch = ? AND slot <= ?)",
                 (block.header.epoch, block.header.epoch, block.header.slot),
             )
+            if self.keep_blocks:
+                prune_blocks(connection, height, self.keep_blocks)
         for key, value in writes.items():
             self._remember(key, value)
         if block.next_set and self.on_epoch_end is not None:

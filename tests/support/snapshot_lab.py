@@ -31,7 +31,7 @@ class SnapshotLab(Lab):
         super().__init__(folder, short_epochs())
         self.snapshots = folder / "snapshots"
 
-    def open_keeping(self, *, peers: PeerLink | None = None) -> LedgerNode:
+    def open_keeping(self, *, peers: PeerLink | None = None, keep_blocks: int = 0) -> LedgerNode:
         node_id = self.genesis.agents[0].node
         return LedgerNode.open(
             self.path,
@@ -41,6 +41,7 @@ class SnapshotLab(Lab):
             self.signer,
             around=Surroundings(node_id) if peers is None else Surroundings(node_id, peers),
             snapshots=self.snapshots,
+            keep_blocks=keep_blocks,
         )
 
     async def grow(self, node: LedgerNode, start: int, count: int) -> None:

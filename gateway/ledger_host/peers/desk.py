@@ -29,12 +29,12 @@ from gateway.smart_agent.vote_watch import TipReport
 from ledger.errors import Rejected
 from ledger.identity.facts import IdentityFacts, Moment
 from ledger.identity.grant import Role
-from ledger.network.wire import GetSnapshot, SnapshotPart
+from ledger.network.wire import GetSnapshot, Pruned, SnapshotMessage
 from ledger.node.node import LedgerNode, Surroundings
 from ledger.types.block import Vote
 from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import genesis_chain_id
-from ledger.types.messages import Message, Status
+from ledger.types.messages import GetChain, Message, Status
 from ledger.types.transaction import ReportEvidence
 
 _log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class PeerDesk:
         self._genesis = genesis
         self._discovery = settings.discovery
         self._culprits = Culprits()
+        self._is_told_pruned = False
         self._heights: OrderedDict[bytes, int] = OrderedDict()
         self._own_votes: asyncio.Queue[Vote] = asyncio.Queue(maxsize=64)
         identity = build_identity(
@@ -165,15 +166,32 @@ class PeerDesk:
             self._heights[peer] = message.height
             if len(self._heights) > HEIGHTS_MAX:
                 self._heights.popitem(last=False)
-        self._open_node().receive(peer, message)
+        node = self._open_node()
+        if isinstance(message, GetChain) and message.height < node.pruned_height():
+            self.network.send(peer, Pruned(node.pruned_height()))
+            return
+        node.receive(peer, message)
 
     def _submit(self, raw: bytes) -> bool:
         taken = self._open_node().take(raw)
         return not isinstance(taken, Rejected) and taken.is_new
 
-    def _answer(self, peer: bytes, message: GetSnapshot | SnapshotPart) -> None:
+    def _answer(self, peer: bytes, message: SnapshotMessage) -> None:
         if isinstance(message, GetSnapshot):
             self._snapshots.ask(peer, message)
+        elif isinstance(message, Pruned):
+            self._note_pruned(peer, message.height)
+
+    def _note_pruned(self, peer: bytes, pruned_height: int) -> None:
+        height = self._open_node().status().height
+        if height < pruned_height and not self._is_told_pruned:
+            self._is_told_pruned = True
+            _log.warning(
+                "peer %s no longer keeps block %d, which comes next here: if no other peer has it, stop,"
+                " move ledger/chain.db away and set ledger.checkpoint",
+                peer.hex()[:16],
+                height + 1,
+            )
 
     def _on_listening(self) -> None:
         if self.network.port is not None:

@@ -8,10 +8,9 @@ from ledger.network.gatekeeper import KNOWN, Dropped, Gatekeeper
 from ledger.network.relay import TransactionRelay
 from ledger.network.wire import (
     Addresses,
-    GetSnapshot,
     NetworkMessage,
     PeerAddress,
-    SnapshotPart,
+    SnapshotMessage,
     Transactions,
 )
 
@@ -51,7 +50,7 @@ class Ear:
             for address in message.peers:
                 if address.node in agents:  # nobody makes us dial whomever he likes
                     self.learn(address)
-        elif isinstance(message, GetSnapshot | SnapshotPart):
+        elif isinstance(message, SnapshotMessage):
             node.snapshot(peer, message)
         else:
             node.receive(peer, message)

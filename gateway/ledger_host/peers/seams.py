@@ -6,7 +6,7 @@ from typing import Protocol
 
 from gateway.ledger_host.peers.listener import ListenerCertificate
 from ledger.identity.refusals import PeerFlag
-from ledger.network.wire import GetSnapshot, NetworkMessage, PeerAddress, SnapshotPart
+from ledger.network.wire import NetworkMessage, PeerAddress, SnapshotMessage
 from ledger.ports import PeerLink
 from ledger.types.messages import Message
 
@@ -40,7 +40,7 @@ class Traffic:
     said_bytes: int
 
 
-def ignore_snapshots(_peer: bytes, _message: GetSnapshot | SnapshotPart) -> None:
+def ignore_snapshots(_peer: bytes, _message: SnapshotMessage) -> None:
     """Neither hand out snapshots nor take them."""
 
 
@@ -53,7 +53,7 @@ class NodeSide:
     submit: Callable[[bytes], bool]  # True when the transaction is new and was taken
     pending: Callable[[int], Sequence[bytes]]  # signed transactions that wait, at most so many
     agents: Callable[[], Collection[bytes]]  # node ids of the current set
-    snapshot: Callable[[bytes, GetSnapshot | SnapshotPart], None] = ignore_snapshots
+    snapshot: Callable[[bytes, SnapshotMessage], None] = ignore_snapshots
 
 
 class PeerNetwork(PeerLink, Protocol):

@@ -25,6 +25,7 @@ from ledger.network.wire import (
     SNAPSHOT_PART_BYTES,
     GetSnapshot,
     PeerAddress,
+    SnapshotMessage,
     SnapshotPart,
     decode_message,
     encode_message,
@@ -77,7 +78,7 @@ async def serving(genesis: Genesis, number: int, answer: Answer) -> AsyncIterato
     """Run a peer that answers questions for snapshots."""
     node, network = make_network(genesis, number)
 
-    def hear(peer: bytes, message: GetSnapshot | SnapshotPart) -> None:
+    def hear(peer: bytes, message: SnapshotMessage) -> None:
         assert isinstance(message, GetSnapshot)
         answer(network, peer, message)
 
