@@ -21,7 +21,7 @@ from gateway.settings import Home
 from gateway.smart_agent.providers.registry import DEFAULT_URI
 from ledger.network.wire import PeerAddress
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
 
 EPOCH_BLOCKS = 4
 SLOT_MS = 200
