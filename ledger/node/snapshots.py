@@ -44,14 +44,29 @@ def find_checkpoint(reader: ChainReader) -> Checkpoint | None:
 
 
 def take_snapshot(reader: ChainReader, genesis: Genesis) -> Snapshot:
-    """Return the snapshot of a chain whose newest block ends an epoch; read within one transaction."""
+    """Return the snapshot of a chain whose newest block ends an epoch; read within one transaction.
+
+    Raises `StorageError`, also where nobody could take it in.
+    """
     tip = reader.tip()
     assert tip is not None, "a snapshot is of an end block"
     stored = reader.agent_sets(tip.header.epoch + 1)
     trail = tuple(
         _load_change(reader, one, genesis) for one in _select_trail(stored, _members_of(genesis))
     )
-    return make_snapshot(genesis, trail, tuple(sorted(reader.state_items())))
+    return make_snapshot(genesis, trail, _read_state(reader))
+
+
+def _read_state(reader: ChainReader) -> tuple[tuple[bytes, bytes], ...]:
+    rows, size = [], 0
+    for key, value in reader.state_items():
+        size += len(key) + len(value)
+        if size > SNAPSHOT_BYTES_MAX:
+            raise StorageError(
+                f"the state has more than the {SNAPSHOT_BYTES_MAX} bytes of a snapshot"
+            )
+        rows.append((key, value))
+    return tuple(sorted(rows))
 
 
 def install_snapshot(path: Path, genesis: Genesis, snapshot: Snapshot) -> None:
@@ -106,8 +121,9 @@ class SnapshotKeeper:
     def _write(self, snapshot: Snapshot) -> None:
         data = encode_snapshot(snapshot)
         if len(data) > SNAPSHOT_BYTES_MAX:
-            _log.warning("no snapshot: %d bytes are more than a node may take in", len(data))
-            return
+            raise StorageError(
+                f"{len(data)} bytes are more than the {SNAPSHOT_BYTES_MAX} of a snapshot"
+            )
         epoch = _headers.decode(snapshot.trail[-1].header).epoch
         self._folder.mkdir(mode=0o700, exist_ok=True)
         fresh = self._folder / "writing"

@@ -14,8 +14,11 @@ import msgspec
 import pytest
 
 from gateway.clock import SystemClock
+from ledger.light import Snapshot, verify_snapshot
 from ledger.node.node import LedgerNode, Surroundings
+from ledger.node.snapshots import find_checkpoint, install_snapshot, list_snapshots
 from ledger.node.views import FinalBlock
+from ledger.storage.reader import ChainReader
 from ledger.types.genesis import Allocation, Genesis, GenesisAgent
 from ledger.types.genesis_file import genesis_chain_id
 from ledger.types.messages import Message
@@ -77,6 +80,14 @@ class Place:
         return address_of(f"node{self.index}")
 
     @property
+    def path(self) -> Path:
+        return self.folder / f"chain{self.index}.db"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.folder / f"snapshots{self.index}"
+
+    @property
     def height(self) -> int:
         return max(self.blocks, default=0)
 
@@ -84,9 +95,14 @@ class Place:
         chain_id = genesis_chain_id(self.genesis)
         signer = GuardedSigner(seed_of(f"consensus{self.index}"), chain_id, self.record)
         around = Surroundings(self.name, peers=Link(self.network, self.name))
-        path = self.folder / f"chain{self.index}.db"
         self.node = LedgerNode.open(
-            path, self.genesis, EchoExecutor(), SystemClock(), signer, around=around
+            self.path,
+            self.genesis,
+            EchoExecutor(),
+            SystemClock(),
+            signer,
+            around=around,
+            snapshots=self.snapshots,
         )
         self.running = asyncio.create_task(self.node.run(self._take))
 
@@ -218,6 +234,35 @@ async def test_one_may_be_away_and_follows_when_it_is_back(places: list[Place]):
     await until(lambda: places[0].height >= before + 2 * EPOCH_BLOCKS, places)
     away.start()
     await until(lambda: away.height >= before + 2 * EPOCH_BLOCKS, places)
+    await stop_all(places)
+    check_agreement(places)
+
+
+async def test_who_lost_its_chain_comes_back_from_a_snapshot_and_votes(places: list[Place]):
+    for place in places:
+        place.start()
+    await until(lambda: all(place.height >= EPOCH_BLOCKS + 1 for place in places), places)
+    lost, giver = places[3], places[0]
+    await lost.stop()
+    lost.path.unlink()
+    lost.blocks.clear()
+    await until(lambda: giver.height >= 2 * EPOCH_BLOCKS + 2, places)
+    await until(lambda: len(list_snapshots(giver.snapshots)) == 2, places)
+    reader = ChainReader.open(giver.path)
+    checkpoint = find_checkpoint(reader)
+    reader.close()
+    assert checkpoint is not None
+    data = list_snapshots(giver.snapshots)[0].read_bytes()
+    snapshot = verify_snapshot(data, lost.genesis, checkpoint)
+    assert isinstance(snapshot, Snapshot), snapshot
+    install_snapshot(lost.path, lost.genesis, snapshot)
+    lost.start()
+    assert lost.node is not None
+    assert lost.node.pruned_height() >= EPOCH_BLOCKS
+    await until(lambda: lost.height >= 3 * EPOCH_BLOCKS, places)
+    await places[2].stop()  # the three that are left are a quorum with it only
+    before = max(place.height for place in places)
+    await until(lambda: giver.height >= before + 3, places)
     await stop_all(places)
     check_agreement(places)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,6 +11,8 @@ from ledger.codec.canonical import Decoder, encode
 from ledger.crypto.domains import header_hash
 from ledger.errors import CodecError, Reason, Rejected
 from ledger.light import Checkpoint, Snapshot, verify_snapshot
+from ledger.node import snapshots
+from ledger.node.snapshots import list_snapshots
 from ledger.types.genesis_file import genesis_chain_id
 from tests.support.ledger_lab import make_genesis
 from tests.support.snapshot_lab import EPOCH_BLOCKS, SnapshotLab
@@ -111,3 +114,18 @@ def test_a_checkpoint_that_is_none_is_refused(text: str):
 def test_a_checkpoint_is_its_text():
     checkpoint = Checkpoint(7, bytes(range(32)))
     assert Checkpoint.parse(str(checkpoint)) == checkpoint
+
+
+@pytest.mark.parametrize("size_max", [100, 1_800])
+async def test_a_state_that_nobody_could_take_in_is_left_out_in_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    size_max: int,
+):
+    monkeypatch.setattr(snapshots, "SNAPSHOT_BYTES_MAX", size_max)
+    lab = SnapshotLab(tmp_path)
+    await run_two_epochs(lab)
+    assert list_snapshots(lab.snapshots) == []
+    messages = [record.getMessage() for record in caplog.records]
+    assert any(f"{size_max}" in one and one.startswith("no snapshot") for one in messages)
