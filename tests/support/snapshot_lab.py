@@ -10,7 +10,9 @@ from ledger.node.snapshots import find_checkpoint, list_snapshots
 from ledger.ports import PeerLink
 from ledger.storage.reader import ChainReader
 from ledger.types.genesis import Genesis
-from tests.support.ledger_lab import Lab, finalise, make_genesis
+from ledger.types.genesis_file import genesis_chain_id
+from tests.support.ledger_lab import Lab, finalise, make_genesis, seed_of
+from tests.support.signer import GuardedSigner
 
 EPOCH_BLOCKS = 3
 
@@ -48,6 +50,11 @@ class SnapshotLab(Lab):
         """Make `count` blocks with a transfer each, the first with alice's nonce `start`."""
         for nonce in range(start, start + count):
             await finalise(node, self.transfer("alice", nonce))
+
+    def resign(self) -> None:
+        """Sign for the genesis as it is now."""
+        chain_id = genesis_chain_id(self.genesis)
+        self.signer = GuardedSigner(seed_of("consensus"), chain_id, self.record)
 
     def checkpoint(self) -> Checkpoint:
         reader = ChainReader.open(self.path)
