@@ -159,6 +159,7 @@ async def test_a_snapshot_comes_from_the_one_peer_that_has_a_genuine_one(
     assert liar.node.hex()[:16] in unused[0].getMessage()
 
 
+@pytest.mark.slow
 async def test_a_large_one_comes_in_parts_within_what_a_peer_may_send(
     lab: SnapshotLab, monkeypatch: pytest.MonkeyPatch
 ):
