@@ -6,6 +6,7 @@ disk, lost, or torn at any byte, in any combination; a rename that was not follo
 happened or did not.
 """
 
+import contextlib
 import os
 import random
 from pathlib import Path
@@ -27,8 +28,10 @@ class CrashingDisk:
         self._is_rename_pending = False
         self.steps_left: int | None = None
         self._calls = {
-            name: getattr(os, name) for name in ("pwrite", "fdatasync", "fsync", "rename")
+            name: getattr(os, name)
+            for name in ("pwrite", "fdatasync", "fsync", "rename", "open", "close")
         }
+        self._opened: dict[int, tuple[int, int]] = {}  # descriptors, and the files they are of
 
     def install(self, monkeypatch) -> None:
         """Stand between the product and the system."""
@@ -36,9 +39,12 @@ class CrashingDisk:
         monkeypatch.setattr(os, "fdatasync", self._fdatasync)
         monkeypatch.setattr(os, "fsync", self._fsync)
         monkeypatch.setattr(os, "rename", self._rename)
+        monkeypatch.setattr(os, "open", self._open)
+        monkeypatch.setattr(os, "close", self._close)
 
     def restart(self) -> None:
         """Put on the disk what a power cut at this moment leaves, and forget the page cache."""
+        self._close_what_is_open()
         content = self._durable
         if self._is_rename_pending and self._chance.random() < 0.5:
             content = self._before_rename
@@ -80,6 +86,23 @@ class CrashingDisk:
             raise PowerCut
         self.steps_left -= 1
 
+    def _open(self, path, flags, *arguments, **options) -> int:
+        descriptor: int = self._calls["open"](path, flags, *arguments, **options)
+        self._opened[descriptor] = _file_of(descriptor)
+        return descriptor
+
+    def _close(self, descriptor: int) -> None:
+        self._opened.pop(descriptor, None)
+        self._calls["close"](descriptor)
+
+    def _close_what_is_open(self) -> None:
+        """Do what the end of the process would; a number that stands for another file is not ours."""
+        for descriptor, file in self._opened.items():
+            with contextlib.suppress(OSError):
+                if _file_of(descriptor) == file:
+                    self._calls["close"](descriptor)
+        self._opened.clear()
+
     def _pwrite(self, descriptor: int, data: bytes, offset: int) -> int:
         self._step()
         written: int = self._calls["pwrite"](descriptor, data, offset)
@@ -109,3 +132,8 @@ class CrashingDisk:
             self._is_rename_pending = True
             self._pending.clear()
         self._step()
+
+
+def _file_of(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino

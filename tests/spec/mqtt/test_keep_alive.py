@@ -22,7 +22,8 @@ def test_a_silent_client_is_cut_off_and_its_will_published(mqtt: Desk):
     started = time.monotonic()
     packets = silent.end()
 
-    assert 1.4 < time.monotonic() - started < WAIT_S
+    shortest_s = 1.4 if mqtt.is_ours else 0.9  # mosquitto counts whole seconds
+    assert shortest_s < time.monotonic() - started < WAIT_S
     assert reader.message().payload == b"silent"
     if mqtt.is_ours and mqtt.version == V5:
         assert reasons_of(packets, Kind.DISCONNECT) == [0x8D]
