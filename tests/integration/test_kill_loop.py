@@ -39,7 +39,7 @@ from ledger.types.reading import Reading
 from ledger.types.transaction import CallContract, DeployContract
 from tests.support.node import SERVICES, Node, find_free_port
 
-ROUNDS = int(os.environ.get("SMARTSHARE_KILL_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("SMARTSHARE_KILL_ROUNDS", "50"))
 ROUND_TIMEOUT_S = 60.0
 CONSUMER = ed25519.derive_public_key(bytes(range(32)))
 PROVIDER = ed25519.derive_public_key(bytes(range(1, 33)))  # sends nothing, so it pays no fees
