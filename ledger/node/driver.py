@@ -8,12 +8,11 @@ from ledger.consensus.machine import Machine
 from ledger.consensus.parents import find_parent
 from ledger.consensus.state import Rules, State
 from ledger.node.inbox import Inbox
-from ledger.node.performer import TRANSACTIONS_BYTES_MAX, OnFinalBlock, Parts, Performer
+from ledger.node.parts import OnFinalBlock, Parts
+from ledger.node.performer import TRANSACTIONS_BYTES_MAX, Performer
 from ledger.node.worker import Worker
 from ledger.ports import Clock
 from ledger.types.messages import Message
-
-__all__ = ["TRANSACTIONS_BYTES_MAX", "Driver", "NoPeers", "OnFinalBlock"]
 
 
 class NoPeers:
@@ -85,7 +84,7 @@ class Driver:
 
     def _make_machine(self) -> Machine:
         chain = self._parts.chain
-        return Machine(self._rules, chain.load_epoch(), chain.load_place())
+        return Machine(self._rules, chain.final.load_epoch(), chain.final.load_place(chain.tip))
 
     async def _feed(self, first: Input, performer: Performer) -> None:
         """Give the machine an input, and every answer that must come before the next one."""
@@ -113,7 +112,11 @@ class Driver:
         if not parts.mempool or self._now().monotonic_ms < state.pace.due_ms:
             return len(parts.mempool) > 0
         parent = find_parent(state)
-        view = parts.view if parent is None else parts.chain.view_at(parts.view, parent.tip.hash)
+        view = (
+            parts.view
+            if parent is None
+            else parts.chain.pending.view_at(parts.view, parent.tip.hash)
+        )
         return bool(parts.mempool.take(TRANSACTIONS_BYTES_MAX, 1, view))
 
     def _now(self) -> Now:

@@ -15,12 +15,12 @@ from ledger.errors import LedgerError, Rejected
 from ledger.light import AnchorEvidence, StateEvidence
 from ledger.mempool.mempool import Mempool
 from ledger.node.chain import Chain
-from ledger.node.driver import Driver, NoPeers, OnFinalBlock
+from ledger.node.driver import Driver, NoPeers
 from ledger.node.evidence import load_evidence, load_proof
 from ledger.node.execution import SerialExecutor
 from ledger.node.failures import FailedTransactions
 from ledger.node.own_key import check_own_key
-from ledger.node.performer import OnEvidence, OnOwnVote, Parts
+from ledger.node.parts import OnEvidence, OnFinalBlock, OnOwnVote, Parts
 from ledger.node.proofs import StateProver
 from ledger.node.queries import ContractQueries
 from ledger.node.snapshots import SnapshotKeeper

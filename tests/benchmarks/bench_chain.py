@@ -120,7 +120,7 @@ class DurableChain:
         chain = self.chain
         slot = chain.tip.slot + 1
         time_ms = chain.tip.time_ms + 1_000
-        wanted = BuildBlock(chain.load_epoch(), slot, chain.tip, NO_SIGNERS, time_ms)
+        wanted = BuildBlock(chain.final.load_epoch(), slot, chain.tip, NO_SIGNERS, time_ms)
         proposal = chain.build(wanted, checked).proposal
         assert len(proposal.block.transactions) == len(checked)
         vote = Vote(VoteKind.FINALIZE, 0, slot, proposal.hash, 0, bytes(64))

@@ -91,7 +91,13 @@ def measure(accounts: int) -> None:
             checked = make_block(genesis, draw, accounts, nonces)
             bare = measure_bare()
             slot = chain.tip.slot + 1
-            place = (chain.load_epoch(), slot, chain.tip, NO_SIGNERS, chain.tip.time_ms + 1_000)
+            place = (
+                chain.final.load_epoch(),
+                slot,
+                chain.tip,
+                NO_SIGNERS,
+                chain.tip.time_ms + 1_000,
+            )
             start = time.perf_counter()
             built = chain.build(BuildBlock(*place), checked)
             vote = Vote(VoteKind.FINALIZE, 0, slot, built.proposal.hash, 0, bytes(64))

@@ -54,7 +54,7 @@ def build(chain: Chain, *nonces: int) -> Proposal:
 
 def wanted(chain: Chain, parent: Tip) -> BuildBlock:
     time_ms = parent.time_ms + GENESIS.slot_ms
-    return BuildBlock(chain.load_epoch(), parent.slot + 1, parent, NO_SIGNERS, time_ms)
+    return BuildBlock(chain.final.load_epoch(), parent.slot + 1, parent, NO_SIGNERS, time_ms)
 
 
 def tip_of(proposal: Proposal) -> Tip:
@@ -158,7 +158,9 @@ def test_a_damaged_certificate_is_never_handed_out(
 
 def test_a_block_may_stand_on_one_that_is_not_final(chain: Chain):
     first = build(chain, 0)
-    above = BuildBlock(chain.load_epoch(), 2, tip_of(first), b"\x01" + bytes(12), time_after(first))
+    above = BuildBlock(
+        chain.final.load_epoch(), 2, tip_of(first), b"\x01" + bytes(12), time_after(first)
+    )
     second = chain.build(above, [transfer(chain, 1)]).proposal
     assert len(second.block.transactions) == 1
     assert chain.validate(second) is None

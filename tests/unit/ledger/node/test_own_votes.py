@@ -11,7 +11,8 @@ from ledger.consensus.epoch import Epoch, Tip
 from ledger.consensus.inputs import SignaturesVerified
 from ledger.crypto.domains import VoteKind
 from ledger.node.inbox import Inbox
-from ledger.node.performer import Parts, Performer
+from ledger.node.parts import Parts
+from ledger.node.performer import Performer
 from ledger.types.block import Vote
 
 PEER, HASH = b"p" * 32, b"h" * 32

@@ -211,7 +211,7 @@ class TiredExecutor(EchoExecutor):
 async def test_a_voted_block_is_executed_again_until_the_worker_can(
     lab: Lab, kind: VoteKind, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr("ledger.node.performer.VALIDATION_RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr("ledger.node.validating.RETRY_FIRST_S", 0.01)
     executor = TiredExecutor()
     code = sign_body(
         lab.genesis, "alice", 0, DeployContract("-- lua", "", encode(None), 1_000), fee=100_000
