@@ -101,6 +101,7 @@ class Reason(enum.Enum):
     UNKNOWN_NODE = "unknown-node"
     UNKNOWN_GRANT = "unknown-grant"
     NOT_RUN = "not-run"
+    FALSE_EVIDENCE = "false-evidence"
     BUSY = "busy"
 
 

@@ -7,6 +7,8 @@ Rule 3: one that can never be final any more, expired or its nonce used, counts 
 one signed takes a nonce that is left free, so that those behind it can go on.
 Rule 4: an account that holds next to nothing offers no fee for metering as long as stake gives it free
 transactions; one that comes too late in an epoch waits in the outbox for the next.
+Rule 5: a report of evidence that the ledger does not take counts as failed at once: others accuse as well,
+and its nonce must not hold up what comes after it.
 """
 
 import asyncio
@@ -30,6 +32,7 @@ from ledger.state.fees import METERING_BODIES, compute_fee_min, compute_gas_pric
 from ledger.types.transaction import (
     Body,
     CallContract,
+    ReportEvidence,
     SignedTransaction,
     Transaction,
 )
@@ -76,6 +79,10 @@ def decode_transaction(raw: bytes) -> Transaction:
         return _decode_transaction(_decode_signed(raw).payload)
     except CodecError as error:
         raise StoreError(f"a signed transaction in the outbox is damaged: {error}") from None
+
+
+def _is_report(entry: OutboxEntry) -> bool:
+    return isinstance(decode_transaction(entry.raw).body, ReportEvidence)
 
 
 class TransactionAuthor:
@@ -143,11 +150,17 @@ class TransactionAuthor:
 
     async def submit(self, entry: OutboxEntry) -> None:
         """Hand a kept transaction to the ledger; if it is not taken, `settle_outbox` tries again."""
+        refusal = await self._try_submit(entry)
+        self.refusal = (
+            f"{entry.purpose} {entry.transaction_id.hex()[:16]}: {refusal}" if refusal else ""
+        )
+
+    async def _try_submit(self, entry: OutboxEntry) -> str:
         try:
             await self._ledger.call("submit", {"raw": entry.raw.hex()}, SubmitReply)
-            self.refusal = ""
         except MessagingError as error:
-            self.refusal = f"{entry.purpose} {entry.transaction_id.hex()[:16]}: {error}"
+            return str(error)
+        return ""
 
     async def settle_outbox(self) -> list[tuple[OutboxEntry, TransactionReply]]:
         """Return what is decided: final, or void. What the ledger does not know is submitted again.
@@ -164,6 +177,11 @@ class TransactionAuthor:
                 self._height = max(self._height, reply.height)
             elif reply.status == "unknown" and (reason := self._find_void(entry)):
                 settled.append((entry, TransactionReply("final", reason=reason)))
+            elif reply.status == "unknown" and _is_report(entry):
+                if reason := await self._try_submit(entry):
+                    settled.append(
+                        (entry, TransactionReply("final", reason=f"not taken: {reason}"))
+                    )
             elif reply.status == "unknown":
                 self.has_resubmitted = True
                 await self.submit(entry)

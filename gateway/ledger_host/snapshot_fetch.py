@@ -8,7 +8,7 @@ Rule 2: parts are asked for so slowly that the answers stay within what a peer m
 import asyncio
 import logging
 
-from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork
+from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, Submitted
 from ledger.errors import Rejected
 from ledger.light import Checkpoint, Snapshot, verify_snapshot
 from ledger.light.snapshot import SNAPSHOT_BYTES_MAX
@@ -147,8 +147,8 @@ def _ignore_listening() -> None:
     """Nobody is told where this node listens: it does not."""
 
 
-def _take_nothing(_raw: bytes) -> bool:
-    return False
+def _take_nothing(_raw: bytes) -> Submitted:
+    return Submitted.LEFT
 
 
 def _have_nothing(_count: int) -> tuple[bytes, ...]:

@@ -4,6 +4,7 @@ Rule 1: only what offers a lower fee rate than the newcomer makes room.
 Rule 2: of the sender of the cheapest transaction, the one with the highest nonce goes: so its queue
 keeps no hole, and one newcomer never costs a sender more places than it needs.
 Rule 3: a newcomer for whom there is not enough room evicts nothing.
+Rule 4: an accusation stays, and so does what its sender has waiting before it.
 """
 
 from ledger.mempool.waiting import Entry, Waiting
@@ -26,7 +27,9 @@ def choose_evicted(
         if cheapest.sender == newcomer.sender:
             continue
         if cheapest.sender not in tails:
-            tails[cheapest.sender] = _sorted_queue(waiting, cheapest.sender)
+            tails[cheapest.sender] = _list_evictable(waiting, cheapest.sender)
+        if not tails[cheapest.sender]:
+            continue
         last = tails[cheapest.sender].pop()
         evicted.append(last)
         count, size = count - 1, size - last.checked.size
@@ -35,6 +38,8 @@ def choose_evicted(
     return evicted if count <= 0 and size <= 0 else None
 
 
-def _sorted_queue(waiting: Waiting, sender: bytes) -> list[Entry]:
+def _list_evictable(waiting: Waiting, sender: bytes) -> list[Entry]:
+    """Return what may go of a sender's queue, by nonce: what stands behind its last accusation."""
     queue = waiting.queue(sender)
-    return [queue[nonce] for nonce in sorted(queue)]
+    last_kept = waiting.last_accusation(sender)
+    return [queue[nonce] for nonce in sorted(queue) if nonce > last_kept]

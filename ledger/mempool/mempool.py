@@ -5,12 +5,14 @@ the state by fewer than `SENDER_NONCES_MAX`.
 Rule 2: a payer holds enough for all fees that it offers to what waits: flooding needs funds.
 Rule 3: the same nonce again replaces the old transaction, for at least a tenth more fee.
 Rule 4: when full, who offers more per byte displaces who offers less.
+Rule 5: accusations have room and rules of their own (`accusations.py`).
 """
 
 import itertools
 from collections.abc import Sequence
 
 from ledger.errors import Reason, Rejected
+from ledger.mempool.accusations import check_accusation, list_void, select_accusations
 from ledger.mempool.eviction import choose_evicted
 from ledger.mempool.limits import (
     BYTES_MAX,
@@ -18,7 +20,7 @@ from ledger.mempool.limits import (
     REPLACEMENT_TENTHS_MIN,
     SENDER_NONCES_MAX,
 )
-from ledger.mempool.selection import select
+from ledger.mempool.selection import Selection, select
 from ledger.mempool.waiting import Entry, Waiting, build_entry
 from ledger.state.accounts import get_account
 from ledger.state.admission import admit_transaction
@@ -55,8 +57,17 @@ class Mempool:
             nonce += 1
         return nonce
 
-    def add(self, checked: CheckedTransaction, view: StateReader, height: int) -> Rejected | None:
-        """Let a transaction wait; None when it does. `height` is the next block's."""
+    def is_accused(self, agent: bytes) -> bool:
+        """Tell whether an accusation of the agent waits."""
+        return agent in self._waiting.accusations
+
+    def add(
+        self, checked: CheckedTransaction, view: StateReader, height: int, time_ms: int
+    ) -> Rejected | None:
+        """Let a transaction wait; None when it does.
+
+        `height` is the next block's, `time_ms` the Unix time of the newest one, behind which is `view`.
+        """
         newcomer = build_entry(checked)
         replaced = self._waiting.queue(newcomer.sender).get(newcomer.nonce)
         refusal = (
@@ -64,6 +75,7 @@ class Mempool:
             or self._check_nonce(newcomer, view)
             or admit_transaction(checked, view, height, pending_nonce=newcomer.nonce)
             or self._check_backing(newcomer, replaced, view)
+            or check_accusation(self._waiting, newcomer, view, time_ms)
         )
         if refusal is not None:
             return refusal
@@ -82,25 +94,36 @@ class Mempool:
 
         They go on waiting until `prune` sees them in a final block.
         """
-        entries = select(self._waiting, view, max_bytes, max_count)
-        return [entry.checked for entry in entries]
+        selection = Selection(view, max_bytes, max_count)
+        select_accusations(self._waiting, view, selection)
+        return [entry.checked for entry in select(self._waiting, selection)]
 
     def oldest(self, count: int) -> tuple[bytes, ...]:
-        """Return signed transactions as their senders made them, those that wait longest first."""
-        return tuple(entry.checked.raw for entry in itertools.islice(self._waiting, count))
+        """Return signed transactions as their senders made them: accusations, then the longest waiting."""
+        accusations = self._waiting.accusations.values()
+        others = (entry for entry in self._waiting if entry.accused is None)
+        chosen = itertools.islice(itertools.chain(accusations, others), count)
+        return tuple(entry.checked.raw for entry in chosen)
 
     def prune(
-        self, transactions: Sequence[CheckedTransaction], view: StateReader, height: int
+        self,
+        transactions: Sequence[CheckedTransaction],
+        view: StateReader,
+        height: int,
+        time_ms: int,
     ) -> None:
-        """Drop what a final block made void: `view` is the state behind it, `height` the block's.
+        """Drop what a final block made void: `view` is the state behind it, height and time are its own.
 
-        Void are used nonces, what expired, and what its payer can no longer pay.
+        Void are used nonces, what expired, what its payer can no longer pay, and accusations that convict
+        nobody any more.
         """
         for checked in transactions:
             self._drop_used(checked.transaction.sender, checked.transaction.nonce)
         for entry in self._waiting:
             if entry.checked.transaction.expiry_height <= height:
                 self._waiting.discard(entry)
+        for entry in list_void(self._waiting, view, time_ms):
+            self._waiting.discard(entry)
         payers = {c.transaction.sender for c in transactions}
         payers |= {c.transaction.fee_payer for c in transactions}
         self._drop_unbacked(payers, view)
@@ -116,6 +139,9 @@ class Mempool:
             return Rejected(Reason.DUPLICATE, "the transaction already waits")
         if replaced is None:
             return None
+        if newcomer.nonce < self._waiting.last_accusation(newcomer.sender):
+            detail = f"nonce {newcomer.nonce} goes into a block with an accusation behind it"
+            return Rejected(Reason.DUPLICATE, f"{detail}: it cannot be replaced")
         old_fee = replaced.checked.transaction.fee
         needed = max(-(-old_fee * REPLACEMENT_TENTHS_MIN // 10), 1)
         if newcomer.checked.transaction.fee < needed:
@@ -151,12 +177,19 @@ class Mempool:
     def _make_room(self, newcomer: Entry, replaced: Entry | None) -> list[Entry] | None:
         """Return what must go so that the newcomer fits, the replaced one included."""
         leaving = [] if replaced is None else [replaced]
-        size = sum(entry.checked.size for entry in leaving)
+        if newcomer.accused is not None:
+            other = self._waiting.accusations.get(newcomer.accused)
+            return leaving if other is None or other is replaced else [*leaving, other]
+        count = len(self) - len(self._waiting.accusations)
+        size = self.size_bytes - self._waiting.accusations_bytes
+        for entry in leaving:
+            if entry.accused is None:
+                count, size = count - 1, size - entry.checked.size
         evicted = choose_evicted(
             self._waiting,
             newcomer,
-            count=len(self) - len(leaving) + 1 - self._count_max,
-            size=self.size_bytes - size + newcomer.checked.size - self._bytes_max,
+            count=count + 1 - self._count_max,
+            size=size + newcomer.checked.size - self._bytes_max,
         )
         return None if evicted is None else leaving + evicted
 

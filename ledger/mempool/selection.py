@@ -8,7 +8,7 @@ is sure to hold is its balance in the state less all that it may have spent befo
 block takes no more than the sender's allowance.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ledger.mempool.waiting import Entry, Waiting
 from ledger.params import BLOCK_GAS_MAX
@@ -52,6 +52,12 @@ class Selection:
         self.entries.append(entry)
         return True
 
+    def add_in_order(self, entries: Iterable[Entry]) -> None:
+        """Add entries up to the first that cannot be added."""
+        for entry in entries:
+            if not self.try_add(entry):
+                return
+
     def _can_add(self, entry: Entry) -> bool:
         transaction = entry.checked.transaction
         return (
@@ -88,9 +94,8 @@ class Selection:
         self._next_nonces.setdefault(address, account.nonce)
 
 
-def select(waiting: Waiting, view: StateReader, bytes_max: int, count_max: int) -> list[Entry]:
-    """Return entries for one block, in the order in which they run."""
-    selection = Selection(view, bytes_max, count_max)
+def select(waiting: Waiting, selection: Selection) -> list[Entry]:
+    """Fill a block, accusations apart, from what waits; return its entries in the order in which they run."""
     lines: list[tuple[Entry, Iterator[Entry]]] = []
     for sender in waiting.senders():
         run = _run(waiting.queue(sender), selection.get_next_nonce(sender))
@@ -108,10 +113,10 @@ def select(waiting: Waiting, view: StateReader, bytes_max: int, count_max: int) 
 
 
 def _run(queue: Mapping[int, Entry], nonce: int) -> Iterator[Entry]:
-    """Yield a queue's entries from this nonce up to the first hole.
+    """Yield a queue's entries from this nonce up to the first hole or accusation: those come first or wait.
 
     Those below stand in a block that is not final yet.
     """
-    while nonce in queue:
+    while nonce in queue and queue[nonce].accused is None:
         yield queue[nonce]
         nonce += 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ledger.state.fees import compute_fee_payable
 from ledger.state.transition import CheckedTransaction
+from ledger.types.transaction import ReportEvidence
 
 _RATE_UNIT = 1_000_000  # fee rates are integers: millionths of a base unit a byte
 
@@ -30,6 +31,12 @@ class Entry:
         """The sender's nonce."""
         return self.checked.transaction.nonce
 
+    @property
+    def accused(self) -> bytes | None:
+        """The agent that an accusation accuses; None for every other transaction."""
+        body = self.checked.transaction.body
+        return body.agent if isinstance(body, ReportEvidence) else None
+
 
 def build_entry(checked: CheckedTransaction) -> Entry:
     """Return the entry of a transaction."""
@@ -37,7 +44,7 @@ def build_entry(checked: CheckedTransaction) -> Entry:
 
 
 class Waiting:
-    """Entries by id, by sender and nonce, and by fee rate; sums of bytes and of offered fees."""
+    """Entries by id, by sender and nonce, and by fee rate, accusations by agent; sums of bytes and fees."""
 
     def __init__(self) -> None:
         self._by_id: dict[bytes, Entry] = {}
@@ -48,6 +55,10 @@ class Waiting:
         self._inserted_count = 0
         self._offered_by: dict[bytes, int] = {}
         self.size_bytes = 0
+        self.accusations: dict[
+            bytes, Entry
+        ] = {}  # by agent, in the order in which they came; read only
+        self.accusations_bytes = 0
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -67,6 +78,11 @@ class Waiting:
         """Return every address that has sent something that waits."""
         return iter(self._by_sender)
 
+    def last_accusation(self, sender: bytes) -> int:
+        """Return the highest nonce of an accusation that a sender has waiting; -1: of none."""
+        nonces = [one.nonce for one in self.accusations.values() if one.sender == sender]
+        return max(nonces, default=-1)
+
     def fees_offered_by(self, payer: bytes) -> int:
         """Return the sum of the fees that this payer offers for everything that waits."""
         return self._offered_by.get(payer, 0)
@@ -76,6 +92,10 @@ class Waiting:
         queue = self._by_sender.setdefault(entry.sender, {})
         assert entry.checked.id not in self._by_id, "a transaction waits once"
         assert entry.nonce not in queue, "one transaction for each nonce"
+        if entry.accused is not None:
+            assert entry.accused not in self.accusations, "one accusation of an agent"
+            self.accusations[entry.accused] = entry
+            self.accusations_bytes += entry.checked.size
         self._by_id[entry.checked.id] = entry
         queue[entry.nonce] = entry
         self._inserted_count += 1
@@ -93,6 +113,9 @@ class Waiting:
         del queue[entry.nonce]
         if not queue:
             del self._by_sender[entry.sender]
+        if entry.accused is not None:
+            del self.accusations[entry.accused]
+            self.accusations_bytes -= entry.checked.size
         payer = entry.checked.transaction.fee_payer
         offered = self.fees_offered_by(payer) - entry.checked.transaction.fee
         if offered:

@@ -207,6 +207,10 @@ class LedgerNode:
         """Tell whether the chain has convicted an agent of contradicting itself."""
         return get_known_agent(self._reader, agent).is_tombstoned
 
+    def is_accused(self, agent: bytes) -> bool:
+        """Tell whether an accusation of the agent waits for a block."""
+        return self._mempool.is_accused(agent)
+
     def agents(self) -> tuple[bytes, ...]:
         """Return the node ids of the running epoch's set."""
         return self._driver.state.epoch.nodes
@@ -230,9 +234,10 @@ class LedgerNode:
             return checked
         if self._mempool.get(checked.id) or self._reader.has_transaction(checked.id):
             return TakenTransaction(checked.id, is_new=False)
-        height = self._chain.tip.height + 1
+        tip = self._chain.tip
+        height = tip.height + 1
         refusal = self._failed.check(checked.id, height) or self._mempool.add(
-            checked, self._reader, height
+            checked, self._reader, height, tip.time_ms
         )
         if refusal is not None:
             return refusal

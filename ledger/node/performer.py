@@ -174,7 +174,7 @@ class Performer:
         parts = self._parts
         final = await self._worker.run(lambda: parts.chain.commit(effect.proposal, effect.proof))
         height = final.header.height
-        parts.mempool.prune(final.transactions, parts.view, height)
+        parts.mempool.prune(final.transactions, parts.view, height, final.header.time_ms)
         _log.debug("block %d is final with %d transactions", height, len(final.outcomes))
         self._on_final_block(replace(final, finality_ms=self._finality_ms(final.hash)))
 

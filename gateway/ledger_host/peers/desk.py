@@ -18,7 +18,7 @@ from gateway.ledger_host.peers.culprits import Culprits
 from gateway.ledger_host.peers.hints import follow_hints
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.network import MqttPeerNetwork
-from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork
+from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, Submitted
 from gateway.ledger_host.snapshot_desk import SnapshotDesk
 from gateway.messaging.cluster_login import cluster_login
 from gateway.model.ledger_api import PeerReply, PeersReply
@@ -26,7 +26,7 @@ from gateway.settings import BrokerSection, Home, Settings
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.vote_watch import TipReport
-from ledger.errors import Rejected
+from ledger.errors import Reason, Rejected
 from ledger.identity.facts import IdentityFacts, Moment
 from ledger.identity.grant import Role
 from ledger.network.wire import GetSnapshot, Pruned, SnapshotMessage
@@ -40,6 +40,7 @@ from ledger.types.transaction import ReportEvidence
 _log = logging.getLogger(__name__)
 
 HEIGHTS_MAX = 256  # peers whose newest status is remembered
+_FORGED = (Reason.BAD_SIGNATURE, Reason.FALSE_EVIDENCE)
 BEHIND_BLOCKS = 2  # what becomes final while a status travels
 
 
@@ -87,12 +88,15 @@ class PeerDesk:
         )
 
     def reports(self) -> tuple[ReportEvidence, ...]:
-        """Return what the chain must hear of agents that contradicted themselves; on the event loop."""
+        """Return what the chain must hear of agents that contradicted themselves; on the event loop.
+
+        Nothing of those whom somebody's accusation already accuses.
+        """
         node = self._open_node()
         for report in self._culprits.reports():
             if node.is_tombstoned(report.agent):
                 self._culprits.forget(report.agent)
-        return self._culprits.reports()
+        return tuple(one for one in self._culprits.reports() if not node.is_accused(one.agent))
 
     async def run(self, node: LedgerNode) -> None:
         """Stay connected until cancelled. Raises `BrokerError` where it cannot listen."""
@@ -172,9 +176,8 @@ class PeerDesk:
             return
         node.receive(peer, message)
 
-    def _submit(self, raw: bytes) -> bool:
-        taken = self._open_node().take(raw)
-        return not isinstance(taken, Rejected) and taken.is_new
+    def _submit(self, raw: bytes) -> Submitted:
+        return submit_from_peer(self._open_node(), raw)
 
     def _answer(self, peer: bytes, message: SnapshotMessage) -> None:
         if isinstance(message, GetSnapshot):
@@ -225,6 +228,14 @@ class PeerDesk:
                 continue
             if standing != "voting":
                 _log.warning("votes: %s", standing)
+
+
+def submit_from_peer(node: LedgerNode, raw: bytes) -> Submitted:
+    """Let a transaction wait that a peer passed on, and say what that says of the peer."""
+    taken = node.take(raw)
+    if isinstance(taken, Rejected):
+        return Submitted.FORGED if taken.reason in _FORGED else Submitted.LEFT
+    return Submitted.TAKEN if taken.is_new else Submitted.LEFT
 
 
 def build_identity(

@@ -1,11 +1,12 @@
 """What becomes of a peer's bytes: let through, or dropped, and then handed to whom they are for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.ledger_host.peers.seams import NodeSide
+from gateway.ledger_host.peers.seams import NodeSide, Submitted
 from ledger.network.gatekeeper import KNOWN, Dropped, Gatekeeper
 from ledger.network.relay import TransactionRelay
+from ledger.network.standing import Fault
 from ledger.network.wire import (
     Addresses,
     NetworkMessage,
@@ -37,20 +38,34 @@ class Ear:
                 return None
             self.dropped += 1
             return message
+        if isinstance(message, Transactions):
+            return self._hear_transactions(self.node, peer, message.raw, now_ms)
         self._hand_on(self.node, peer, message)
         return None
 
-    def _hand_on(self, node: NodeSide, peer: bytes, message: NetworkMessage) -> None:
-        if isinstance(message, Transactions):
-            for transaction in message.raw:
-                if node.submit(transaction):
+    def _hear_transactions(
+        self, node: NodeSide, peer: bytes, transactions: Sequence[bytes], now_ms: int
+    ) -> Dropped | None:
+        """Hand transactions on up to the first forged one, which costs the peer standing."""
+        for transaction in transactions:
+            match node.submit(transaction):
+                case Submitted.TAKEN:
                     self.relay.add(transaction)
-        elif isinstance(message, Addresses):
+                case Submitted.FORGED:
+                    self.dropped += 1
+                    is_banned = self.gate.blame(peer, Fault.FORGED, now_ms)
+                    return Dropped("it passed on a forged transaction", is_banned=is_banned)
+                case Submitted.LEFT:
+                    pass
+        return None
+
+    def _hand_on(self, node: NodeSide, peer: bytes, message: NetworkMessage) -> None:
+        if isinstance(message, Addresses):
             agents = node.agents()
             for address in message.peers:
                 if address.node in agents:  # nobody makes us dial whomever he likes
                     self.learn(address)
         elif isinstance(message, SnapshotMessage):
             node.snapshot(peer, message)
-        else:
+        elif not isinstance(message, Transactions):
             node.receive(peer, message)

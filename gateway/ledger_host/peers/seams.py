@@ -1,5 +1,6 @@
 """What the network of a node is given, and what it tells."""
 
+import enum
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -40,6 +41,14 @@ class Traffic:
     said_bytes: int
 
 
+class Submitted(enum.Enum):
+    """What became of a transaction that a peer passed on."""
+
+    TAKEN = enum.auto()  # it is new here and waits now
+    LEFT = enum.auto()  # known here, or refused as things stand here
+    FORGED = enum.auto()  # no honest node can have taken it: a false signature, or false evidence
+
+
 def ignore_snapshots(_peer: bytes, _message: SnapshotMessage) -> None:
     """Neither hand out snapshots nor take them."""
 
@@ -50,7 +59,7 @@ class NodeSide:
 
     receive: Callable[[bytes, Message], None]
     peer_connected: Callable[[bytes], None]
-    submit: Callable[[bytes], bool]  # True when the transaction is new and was taken
+    submit: Callable[[bytes], Submitted]
     pending: Callable[[int], Sequence[bytes]]  # signed transactions that wait, at most so many
     agents: Callable[[], Collection[bytes]]  # node ids of the current set
     snapshot: Callable[[bytes, SnapshotMessage], None] = ignore_snapshots

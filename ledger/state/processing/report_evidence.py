@@ -14,7 +14,7 @@ from ledger.state.agents import get_agent, get_parameters
 from ledger.state.context import BlockContext
 from ledger.state.epochs import get_epoch, get_past_epoch
 from ledger.state.identities import get_node
-from ledger.state.overlay import Overlay
+from ledger.state.overlay import Overlay, StateReader
 from ledger.state.penalties import announce_slash
 from ledger.types.block import Vote
 from ledger.types.stake import PenaltyCause
@@ -27,6 +27,17 @@ def process_report_evidence(
     state: Overlay, context: BlockContext, sender: bytes, body: ReportEvidence
 ) -> Rejected | None:
     """Bar the agent and announce what it loses; the sender is the reporter."""
+    cause = check_report(state, context.chain_id, context.time_ms, body)
+    if isinstance(cause, Rejected):
+        return cause
+    announce_slash(state, get_epoch(state).epoch, body.agent, sender, cause)
+    return None
+
+
+def check_report(
+    state: StateReader, chain_id: bytes, time_ms: int, body: ReportEvidence
+) -> PenaltyCause | Rejected:
+    """Return what the report proves in a block of Unix time `time_ms`, or why it convicts nobody."""
     cause = find_contradiction(body.first, body.second)
     if cause is None:
         return Rejected(Reason.MALFORMED, "the two votes do not contradict each other")
@@ -35,10 +46,8 @@ def process_report_evidence(
         return Rejected(Reason.UNKNOWN_AGENT, f"{body.agent.hex()[:16]} is no agent")
     if agent.is_tombstoned:
         return Rejected(Reason.ALREADY_EXISTS, "the agent is convicted already")
-    refusal = _check_epoch(state, context, body) or _check_signatures(state, context, body)
-    if refusal is None:
-        announce_slash(state, get_epoch(state).epoch, body.agent, sender, cause)
-    return refusal
+    refusal = _check_epoch(state, time_ms, body) or _check_signatures(state, chain_id, body)
+    return cause if refusal is None else refusal
 
 
 def find_contradiction(first: Vote, second: Vote) -> PenaltyCause | None:
@@ -56,12 +65,12 @@ def find_contradiction(first: Vote, second: Vote) -> PenaltyCause | None:
     return None
 
 
-def _check_epoch(state: Overlay, context: BlockContext, body: ReportEvidence) -> Rejected | None:
+def _check_epoch(state: StateReader, time_ms: int, body: ReportEvidence) -> Rejected | None:
     vote = body.first
     if vote.epoch > EPOCH_NUMBER_MAX:
         return Rejected(Reason.MALFORMED, f"epoch {vote.epoch} is past 32 bits")
     past = get_past_epoch(state, vote.epoch)
-    oldest_ms = context.time_ms - get_parameters(state).evidence_age_ms
+    oldest_ms = time_ms - get_parameters(state).evidence_age_ms
     if past is None or past.start_time_ms < oldest_ms:
         return Rejected(Reason.TOO_LATE, f"epoch {vote.epoch} is not one that evidence counts for")
     if past.nodes[vote.voter : vote.voter + 1] != (body.agent,):
@@ -70,13 +79,11 @@ def _check_epoch(state: Overlay, context: BlockContext, body: ReportEvidence) ->
     return None
 
 
-def _check_signatures(
-    state: Overlay, context: BlockContext, body: ReportEvidence
-) -> Rejected | None:
+def _check_signatures(state: StateReader, chain_id: bytes, body: ReportEvidence) -> Rejected | None:
     node = get_node(state, body.agent)
     assert node is not None, "an agent is a node"
     for vote in (body.first, body.second):
-        message = vote_message(context.chain_id, vote.kind, vote.epoch, vote.slot, vote.block_hash)
+        message = vote_message(chain_id, vote.kind, vote.epoch, vote.slot, vote.block_hash)
         if not verify_strict(node.consensus, message, vote.signature):
             return Rejected(Reason.BAD_SIGNATURE, f"the {vote.kind.name} vote is not the agent's")
     return None

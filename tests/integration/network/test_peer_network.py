@@ -15,7 +15,7 @@ from gateway.ledger_host.peers.cluster import ClusterNetwork
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.listener import ListenerCertificate, NoTelemetry
 from gateway.ledger_host.peers.network import MqttPeerNetwork
-from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, PeerSettings
+from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, PeerSettings, Submitted
 from gateway.messaging.cluster_client import ClusterLogin
 from gateway.model.principal import Principal, PrincipalKind
 from gateway.settings import Home, LedgerSection, Settings
@@ -87,11 +87,11 @@ class Node:
         self.connected.append(peer)
         self.changed.set()
 
-    def _submit(self, raw: bytes) -> bool:
+    def _submit(self, raw: bytes) -> Submitted:
         is_new = raw not in self.mempool
         self.mempool[raw] = None
         self.changed.set()
-        return is_new
+        return Submitted.TAKEN if is_new else Submitted.LEFT
 
     async def until(self, is_so) -> None:
         """Wait until `is_so()`; the network looks around ten times a second by itself."""

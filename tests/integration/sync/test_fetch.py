@@ -13,7 +13,7 @@ from gateway.ledger_host import snapshot_fetch
 from gateway.ledger_host.genesis import GenesisFacts
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.network import MqttPeerNetwork
-from gateway.ledger_host.peers.seams import NodeSide, PeerSettings
+from gateway.ledger_host.peers.seams import NodeSide, PeerSettings, Submitted
 from gateway.ledger_host.snapshot_desk import SnapshotDesk, read_part
 from gateway.ledger_host.snapshot_fetch import SnapshotFetch
 from ledger.crypto.domains import session_token_message
@@ -85,7 +85,7 @@ async def serving(genesis: Genesis, number: int, answer: Answer) -> AsyncIterato
     side = NodeSide(
         receive=lambda _peer, _message: None,
         peer_connected=lambda _peer: None,
-        submit=lambda _raw: False,
+        submit=lambda _raw: Submitted.LEFT,
         pending=lambda _count: (),
         agents=lambda: (),
         snapshot=hear,

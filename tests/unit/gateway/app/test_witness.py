@@ -12,7 +12,7 @@ from ledger.types.genesis_file import genesis_chain_id
 from ledger.types.transaction import ReportEvidence
 from tests.support.gateway_lab import GatewayLab
 from tests.support.ledger_lab import seed_of
-from tests.support.readings import ManualClock
+from tests.support.readings import ManualClock, store_run
 
 
 def notarize(chain_id: bytes, block_hash: bytes, voter: int = 0) -> Vote:
@@ -37,6 +37,24 @@ async def test_a_culprit_is_reported_once_and_convicted(tmp_path):
         await lab.until(lambda: lab.requests.count("culprits") >= 2)
         assert lab.store.pending_count() == 0
         assert not lab.service.problem
+
+
+async def test_a_report_that_is_not_taken_holds_up_no_anchor(tmp_path, caplog):
+    async with GatewayLab(tmp_path) as lab:
+        chain_id = genesis_chain_id(lab.chain.genesis)
+        agent = lab.chain.genesis.agents[0].node
+        votes = [notarize(chain_id, bytes([n]) * 32) for n in (1, 2)]
+        body = ReportEvidence(agent, *votes)
+        await lab.apply("alice", body)
+        lab._handlers["culprits"] = lambda _body: {"reports": [encode(body).hex()]}
+        lab.make_errand = lambda author: Witness(author, lab.link, ManualClock())
+        lab.register("meter")
+        lab.start()
+
+        await lab.until(lambda: "not taken: already-exists" in caplog.text)
+        await store_run(lab.store, "meter", 3)
+        await lab.until_anchored("meter", 3)
+        await lab.until(lambda: lab.store.pending_count() == 0)
 
 
 def test_one_report_an_agent_is_kept_until_it_is_convicted():

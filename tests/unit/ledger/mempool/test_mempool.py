@@ -18,6 +18,7 @@ from tests.support.transactions import (
     CARLA,
     FEE,
     HEIGHT,
+    TIME_MS,
     Chain,
     Person,
     check,
@@ -39,12 +40,12 @@ def chain():
 
 def add(pool: Mempool, chain: Chain, *transactions: CheckedTransaction) -> None:
     for transaction in transactions:
-        assert pool.add(transaction, chain.state, HEIGHT) is None
+        assert pool.add(transaction, chain.state, HEIGHT, TIME_MS) is None
 
 
 def refuse(pool: Mempool, chain: Chain, transaction: CheckedTransaction) -> Reason:
     before = (len(pool), pool.size_bytes, take(pool, chain))
-    refusal = pool.add(transaction, chain.state, HEIGHT)
+    refusal = pool.add(transaction, chain.state, HEIGHT, TIME_MS)
     assert isinstance(refusal, Rejected)
     assert (len(pool), pool.size_bytes, take(pool, chain)) == before
     return refusal.reason
@@ -182,7 +183,7 @@ def test_a_block_removes_its_transactions_and_what_used_the_same_nonces(chain):
     add(pool, chain, *ours)
     others = [transfer(ANNA, 0, fee=FEE + 1), transfer(ANNA, 1)]
     chain.apply(*others)
-    pool.prune(others, chain.state, HEIGHT)
+    pool.prune(others, chain.state, HEIGHT, TIME_MS)
     assert take(pool, chain) == [ours[2]]
     assert len(pool) == 1
 
@@ -193,7 +194,7 @@ def test_a_block_voids_lower_nonces_too_even_if_their_block_was_never_shown(chai
     unseen, shown = transfer(ANNA, 0, fee=FEE + 1), transfer(ANNA, 1)
     chain.apply(unseen)
     chain.apply(shown)
-    pool.prune([shown], chain.state, HEIGHT)
+    pool.prune([shown], chain.state, HEIGHT, TIME_MS)
     assert len(pool) == 0
 
 
@@ -201,9 +202,9 @@ def test_what_expired_is_dropped(chain):
     pool = Mempool()
     early, late = transfer(ANNA, expiry_height=HEIGHT), transfer(BEN, expiry_height=HEIGHT + 1)
     add(pool, chain, early, late)
-    pool.prune([], chain.state, HEIGHT - 1)
+    pool.prune([], chain.state, HEIGHT - 1, TIME_MS)
     assert len(pool) == 2
-    pool.prune([], chain.state, HEIGHT)
+    pool.prune([], chain.state, HEIGHT, TIME_MS)
     assert take(pool, chain) == [late]
 
 
@@ -213,7 +214,7 @@ def test_what_its_payer_can_no_longer_pay_is_dropped_cheapest_first(chain):
     add(pool, chain, cheap, dear)
     spent = check(ANNA, Transfer(BEN.address, chain.account(ANNA).balance - FEE - 40_000))
     chain.apply(spent)
-    pool.prune([spent], chain.state, HEIGHT)
+    pool.prune([spent], chain.state, HEIGHT, TIME_MS)
     assert (pool.get(cheap.id), pool.get(dear.id)) == (None, dear)
 
 
@@ -316,12 +317,14 @@ def test_every_block_that_is_taken_is_valid_and_the_pool_stays_in_bounds(plan, l
     for wave in (plan, later):
         for sender, nonce, body, payer, fee in wave:
             other = None if payer is sender else payer
-            pool.add(check(sender, body, other, nonce=nonce, fee=fee), chain.state, chain.height)
+            pool.add(
+                check(sender, body, other, nonce=nonce, fee=fee), chain.state, chain.height, TIME_MS
+            )
             assert len(pool) <= 6
             assert pool.size_bytes <= 5 * SIZE
         block = take(pool, chain)
         chain.apply(*block)
-        pool.prune(block, chain.state, chain.height)
+        pool.prune(block, chain.state, chain.height, TIME_MS)
         chain.height += 1
         assert not any(pool.get(checked.id) for checked in block)
         check_backing(pool, chain)
