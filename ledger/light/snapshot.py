@@ -1,14 +1,15 @@
 """A snapshot: the whole state behind an epoch's end block, and the end blocks that lead to it.
 
-Rule 1: nothing in it is believed. The trail is certified from the genesis on, the block that the reader
-trusts (`Checkpoint`) stands in it, and the rows have the root that its newest header commits to.
+Rule 1: nothing in it is believed. The trail is certified from the genesis on, it leads by way of what the
+reader trusts (`StartingPoint`), and the rows have the root that its newest header commits to.
 Rule 2: old agents may sell their keys, so the genesis alone does not tell the true chain from a forged
-one: a checkpoint comes from somebody who is trusted, by a way of its own.
+one: a checkpoint comes from somebody who is trusted, by a way of its own; or the reader has a chain.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import msgspec
 from msgspec import Meta
@@ -20,6 +21,7 @@ from ledger.light.evidence import SET_CHANGES_MAX, SetChange
 from ledger.light.finality import NotFinalError, TrustedAgents
 from ledger.params import HASH_BYTES
 from ledger.state.commitment import StateTree
+from ledger.types.agent_set import AgentSet
 from ledger.types.block import Header
 from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import genesis_chain_id
@@ -30,6 +32,24 @@ SNAPSHOT_BYTES_MAX = 64 * 1024 * 1024
 _EPOCH_DIGITS_MAX = 15
 
 _headers = Decoder(Header)
+_sets = Decoder(AgentSet)
+
+
+@dataclass(frozen=True, slots=True)
+class TrailEnd:
+    """An end block of a trail, and the set that it names."""
+
+    header: Header
+    hash: bytes
+    next_set: AgentSet
+
+
+class StartingPoint(Protocol):
+    """What the reader of a snapshot trusts already, by a way of its own."""
+
+    def check(self, ends: Sequence[TrailEnd]) -> Rejected | None:
+        """Return None when this trail, of which each block is certified, leads by way of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +76,14 @@ class Checkpoint:
 
     def __str__(self) -> str:
         return f"{self.epoch}:{self.hash.hex()}"
+
+    def check(self, ends: Sequence[TrailEnd]) -> Rejected | None:
+        """Return None when the checkpoint is one of the trail's blocks."""
+        if any((end.header.epoch, end.hash) == (self.epoch, self.hash) for end in ends):
+            return None
+        newest = Checkpoint(ends[-1].header.epoch, ends[-1].hash)
+        detail = f"the snapshot of {newest} does not stand on the checkpoint {self}"
+        return Rejected(Reason.BAD_BLOCK, detail)
 
 
 class Snapshot(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -86,40 +114,39 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
     return encode(snapshot)
 
 
-def verify_snapshot(data: bytes, genesis: Genesis, checkpoint: Checkpoint) -> Snapshot | Rejected:
-    """Return the snapshot that the bytes are, proven against the checkpoint; or what is wrong with it."""
+def verify_snapshot(
+    data: bytes, genesis: Genesis, start: StartingPoint, *more: StartingPoint
+) -> Snapshot | Rejected:
+    """Return the snapshot that the bytes are, proven from every starting point; or what is wrong with it."""
     if len(data) > SNAPSHOT_BYTES_MAX:
         return Rejected(Reason.TOO_LARGE, f"a snapshot of more than {SNAPSHOT_BYTES_MAX} bytes")
     try:
         snapshot = _snapshots.decode(data)
-        headers = tuple(_headers.decode(change.header) for change in snapshot.trail)
+        ends = [_open_end(change) for change in snapshot.trail]
     except CodecError as error:
         return Rejected(Reason.MALFORMED, f"not a snapshot: {error}")
     if snapshot.chain_id != genesis_chain_id(genesis):
         return Rejected(
             Reason.WRONG_CHAIN, f"the snapshot is of chain {snapshot.chain_id.hex()[:16]}"
         )
-    refusal = _check_trail(snapshot, headers, genesis, checkpoint)
-    return refusal or _check_state(snapshot, headers[-1]) or snapshot
+    refusal = _check_trail(snapshot, ends, genesis)
+    for one in (start, *more):
+        refusal = refusal or one.check(ends)
+    return refusal or _check_state(snapshot, ends[-1].header) or snapshot
 
 
-def _check_trail(
-    snapshot: Snapshot, headers: tuple[Header, ...], genesis: Genesis, checkpoint: Checkpoint
-) -> Rejected | None:
+def _open_end(change: SetChange) -> TrailEnd:
+    header = _headers.decode(change.header)
+    return TrailEnd(header, header_hash(change.header), _sets.decode(change.next_set))
+
+
+def _check_trail(snapshot: Snapshot, ends: Sequence[TrailEnd], genesis: Genesis) -> Rejected | None:
     try:
         TrustedAgents(genesis).follow(snapshot.trail)
     except NotFinalError as error:
         return Rejected(Reason.BAD_BLOCK, f"an end block of the snapshot is not final: {error}")
-    ends = {
-        Checkpoint(header.epoch, header_hash(change.header))
-        for header, change in zip(headers, snapshot.trail, strict=True)
-    }
-    if checkpoint not in ends:
-        newest = Checkpoint(headers[-1].epoch, header_hash(snapshot.trail[-1].header))
-        detail = f"the snapshot of {newest} does not stand on the checkpoint {checkpoint}"
-        return Rejected(Reason.BAD_BLOCK, detail)
-    is_rising = all(below.height < above.height for below, above in pairwise(headers))
-    if not is_rising or any(header.seal for header in headers):
+    is_rising = all(below.header.height < above.header.height for below, above in pairwise(ends))
+    if not is_rising or any(end.header.seal for end in ends):
         return Rejected(Reason.BAD_BLOCK, "the snapshot's trail is not one of end blocks in order")
     return None
 

@@ -1,4 +1,4 @@
-"""Snapshots of a running chain: taken at each epoch's end, kept in a folder, and how a chain starts from one.
+"""Snapshots of a running chain: taken at each epoch's end, kept in a folder, and how a chain goes on from one.
 
 Rule: the moment is fixed on the thread that commits, the reading and writing happen on another one; no
 block waits for a snapshot, and one that cannot be written harms nobody.
@@ -14,8 +14,10 @@ from ledger.codec.canonical import Decoder, encode
 from ledger.crypto.domains import header_hash
 from ledger.errors import CorruptStorageError, StorageError
 from ledger.light import Checkpoint, SetChange, Snapshot, encode_snapshot, make_snapshot
+from ledger.light.known_chain import KnownChain, Members, members_of, members_of_genesis
 from ledger.light.snapshot import SNAPSHOT_BYTES_MAX
 from ledger.node.evidence import load_proof
+from ledger.state.epochs import get_agent_set
 from ledger.storage.faults import describe_corruption
 from ledger.storage.installing import EndBlock, install_chain
 from ledger.storage.reader import ChainReader, StoredAgentSet
@@ -52,7 +54,8 @@ def take_snapshot(reader: ChainReader, genesis: Genesis) -> Snapshot:
     assert tip is not None, "a snapshot is of an end block"
     stored = reader.agent_sets(tip.header.epoch + 1)
     trail = tuple(
-        _load_change(reader, one, genesis) for one in _select_trail(stored, _members_of(genesis))
+        _load_change(reader, one, genesis)
+        for one in _select_trail(stored, members_of_genesis(genesis))
     )
     return make_snapshot(genesis, trail, _read_state(reader))
 
@@ -69,8 +72,24 @@ def _read_state(reader: ChainReader) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(sorted(rows))
 
 
+def load_known_chain(reader: ChainReader, genesis: Genesis) -> KnownChain:
+    """Return what this chain knows of itself, to judge snapshots by; read within one transaction."""
+    tip = reader.tip()
+    stored = () if tip is None else reader.agent_sets(2**63 - 1)
+    blocks = ((one.height, reader.block(one.height)) for one in stored)
+    running = get_agent_set(reader)
+    return KnownChain(
+        height=0 if tip is None else tip.header.height,
+        epoch=running.epoch,
+        time_ms=genesis.time_ms if tip is None else tip.header.time_ms,
+        ends={height: block.hash for height, block in blocks if block is not None},
+        first_members=members_of_genesis(genesis),
+        members=members_of(running),
+    )
+
+
 def install_snapshot(path: Path, genesis: Genesis, snapshot: Snapshot) -> None:
-    """Make the chain database of a verified snapshot. Raises `StorageError`."""
+    """Make the chain database of a verified snapshot, in place of an older one. Raises `StorageError`."""
     install_chain(path, genesis, [_end_of(change) for change in snapshot.trail], snapshot.state)
 
 
@@ -137,18 +156,12 @@ class SnapshotKeeper:
         _log.info("snapshot of epoch %d: %d bytes", epoch, len(data))
 
 
-def _members_of(genesis: Genesis) -> frozenset[tuple[bytes, bytes]]:
-    return frozenset((agent.node, agent.consensus) for agent in genesis.agents)
-
-
-def _select_trail(
-    stored: tuple[StoredAgentSet, ...], members: frozenset[tuple[bytes, bytes]]
-) -> list[StoredAgentSet]:
+def _select_trail(stored: tuple[StoredAgentSet, ...], members: Members) -> list[StoredAgentSet]:
     """Return the sets that bring other agents, and the newest ones."""
     selected = []
     newest = len(stored) - NEWEST_ENDS
     for place, one in enumerate(stored):
-        own = frozenset((seat.node, seat.consensus) for seat in one.agents.seats)
+        own = members_of(one.agents)
         if own != members or place >= newest:
             selected.append(one)
         members = own

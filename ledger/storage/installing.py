@@ -1,6 +1,9 @@
-"""A chain database made of a verified snapshot instead of a genesis.
+"""A chain database made of a verified snapshot: where there is none yet, or in place of an older one.
 
-Rule: it is made beside its place and moved there whole, so a power cut leaves either none or all of it.
+Rule 1: it is made beside its place and moved there whole, so a power cut leaves either none or all of it,
+and the older one until then.
+Rule 2: a write-ahead file belongs to the database that wrote it: the older one's is folded in and gone,
+durably, before another database takes that name.
 """
 
 import os
@@ -13,8 +16,10 @@ from peewee import SqliteDatabase
 from ledger.codec.canonical import encode
 from ledger.errors import StorageError
 from ledger.storage.faults import storage_faults
+from ledger.storage.lock import lock_for_writing
 from ledger.storage.pruning import HEIGHT_BYTES, PRUNED_HEIGHT
 from ledger.storage.schema import (
+    FOLDING_PRAGMAS,
     SCHEMA_VERSION,
     WRITER_PRAGMAS,
     AgentSetRow,
@@ -43,19 +48,48 @@ def install_chain(
 ) -> None:
     """Write the chain database whose newest block is the last of `ends`; replaces one that is there.
 
-    Nobody may have it open. Raises `StorageError`.
+    Raises `StorageError`, also where another process writes or reads it: then nothing has changed.
     """
-    fresh = path.with_name(path.name + ".installing")
+    with lock_for_writing(path):
+        remove_unfinished(path)
+        fresh = _beside(path)
+        try:
+            _write(fresh, genesis, ends, state)
+            if path.exists():
+                _fold(path)
+            _sync(fresh)
+            _sync(path.parent)
+            fresh.replace(path)
+            _sync(path.parent)
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be created: {error.strerror}") from error
+        finally:
+            remove_unfinished(path)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Take away what an installation that was cut short has left. For whoever has the writer's lock."""
+    fresh = _beside(path)
     try:
         for remainder in (fresh, *_side_files(fresh)):
             remainder.unlink(missing_ok=True)
-        _write(fresh, genesis, ends, state)
-        for remainder in _side_files(path):
-            remainder.unlink(missing_ok=True)
-        fresh.replace(path)
-        _sync_folder(path.parent)
     except OSError as error:
-        raise StorageError(f"{path}: cannot be created: {error.strerror}") from error
+        raise StorageError(f"{fresh}: cannot be removed: {error.strerror}") from error
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".installing")
+
+
+def _fold(path: Path) -> None:
+    """Leave all of a database in its one file: SQLite syncs that and removes the write-ahead file."""
+    database = SqliteDatabase(str(path), pragmas=FOLDING_PRAGMAS, autoconnect=False)
+    with storage_faults(path, "close"):
+        database.connect()
+        try:
+            raw_connection(database).execute("PRAGMA journal_mode = DELETE")
+        finally:
+            database.close()
 
 
 def _write(
@@ -93,12 +127,12 @@ def _write_end(database: SqliteDatabase, end: EndBlock) -> None:
     )
 
 
-def _side_files(path: Path) -> tuple[Path, Path]:
-    return path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+def _side_files(path: Path) -> list[Path]:
+    return [path.with_name(path.name + suffix) for suffix in ("-journal", "-wal", "-shm")]
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -36,6 +36,7 @@ WRITER_PRAGMAS = {
     "journal_size_limit": JOURNAL_BYTES_MAX,
     "wal_autocheckpoint": _CHECKPOINT_PAGES,
 }
+FOLDING_PRAGMAS = {"synchronous": "FULL", "busy_timeout": _BUSY_TIMEOUT_MS}
 
 
 class MetaRow(Model):

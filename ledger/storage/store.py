@@ -5,7 +5,6 @@ not at all; the consensus log below the block goes in the same transaction.
 Rule 2: any failed write is final: the store refuses everything after it.
 """
 
-import fcntl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from ledger.codec.canonical import Decoder, encode
 from ledger.crypto.domains import chain_id, header_hash
 from ledger.errors import CodecError, StorageError
 from ledger.storage.faults import storage_faults
+from ledger.storage.installing import remove_unfinished
+from ledger.storage.lock import lock_for_writing
 from ledger.storage.pruning import prune_blocks
 from ledger.storage.reader import ChainReader
 from ledger.storage.schema import (
@@ -94,7 +95,8 @@ class ChainStore(ChainReader):
         Raises `StorageError` where another process writes it, it is another chain's or cannot be
         read, and `CorruptStorageError` where SQLite finds it damaged.
         """
-        lock = _lock_for_writing(path)
+        lock = lock_for_writing(path)
+        remove_unfinished(path)
         database = SqliteDatabase(
             str(path),
             pragmas=WRITER_PRAGMAS,
@@ -241,21 +243,3 @@ class ChainStore(ChainReader):
                 f"{self.path}: holds chain {theirs.hex()[:16]}, the genesis file is of chain"
                 f" {ours.hex()[:16]}: put the right genesis.json back or use another home folder"
             )
-
-
-def _lock_for_writing(path: Path) -> IO[bytes]:
-    """Take the writer's lock, in a file of its own: SQLite must stay open to readers."""
-    lock_path = path.with_name(path.name + ".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = lock_path.open("ab")
-    except OSError as error:
-        raise StorageError(f"{lock_path}: cannot be created ({error.strerror})") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise StorageError(
-            f"{path}: another process writes this chain: stop it before starting a second ledger"
-        ) from None
-    return lock

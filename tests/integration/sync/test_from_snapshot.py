@@ -182,8 +182,11 @@ def test_an_installation_that_was_cut_short_is_done_again(tmp_path: Path):
     lab = SnapshotLab(tmp_path)
     asyncio.run(make_snapshot(lab))
     path = tmp_path / "follower.db"
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", "-journal", "-wal", "-shm"):
         (tmp_path / f"follower.db.installing{suffix}").write_bytes(b"half of a page")
     install(lab, path)
-    assert [one.name for one in tmp_path.glob("follower.db*")] == ["follower.db"]
+    assert {one.name for one in tmp_path.glob("follower.db*")} == {
+        "follower.db",
+        "follower.db.lock",
+    }
     open_follower(lab, path, Link(Wire(), address_of("follower"))).close()
