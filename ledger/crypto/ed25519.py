@@ -16,6 +16,8 @@ from nacl.exceptions import BadSignatureError
 
 from ledger.params import PUBLIC_KEY_BYTES, SIGNATURE_BYTES
 
+SignatureClaim = tuple[bytes, bytes, bytes]  # public key, message, its signature
+
 SEED_BYTES: int = crypto_sign_SEEDBYTES
 _FIELD_PRIME = 2**255 - 19
 _GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493

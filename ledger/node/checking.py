@@ -1,47 +1,77 @@
-"""Many transactions' form and signatures, checked on several threads: libsodium lets go of the interpreter.
+"""Many transactions' form and signatures, checked here and by verifiers at the same time.
 
-Rule: the verdict is that of checking them one by one in order; which thread looked at which is invisible.
+Rule: the verdict is that of checking them one by one in order; who verified which is invisible.
 """
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
 from ledger.errors import Rejected
+from ledger.node.verifiers import Part, Verifiers
+from ledger.state.admission import check_transaction, open_transaction
 from ledger.state.context import CheckedTransaction
-from ledger.state.transition import check_transaction
 
-CHUNK_TRANSACTIONS = 64  # about 5 ms of one core: little enough to share out a block evenly
-THREADS_MAX = 4
+PART_TRANSACTIONS = 16  # below 1 ms of one core: nobody waits longer for another's last one
+SHARED_TRANSACTIONS_MIN = 64  # fewer are checked at once
+STARTING_TRANSACTIONS_MIN = 256  # what verifiers are started for: as long as their start takes
+VERIFIERS_MAX = 3
 
 Verdict = tuple[CheckedTransaction, ...] | Rejected
 
 
 class Checking:
-    """Transactions that are being checked."""
+    """Transactions that are being checked, the well-formed ones in parts of `PART_TRANSACTIONS`."""
 
-    def __init__(self, parts: Sequence[Future[Verdict]]) -> None:
-        self._parts = parts
+    def __init__(self, raws: Sequence[bytes], chain_id: bytes, verifiers: Verifiers) -> None:
+        self.raws = raws
+        self.parts: list[Part] = []
+        self._chain_id = chain_id
+        self._verifiers = verifiers
+        self._opened: list[CheckedTransaction] = []
+        self._verdict: Verdict | None = None
+        self._open()
 
     def result(self) -> Verdict:
-        """Wait; return all of them checked, in order, or why the first bad one is refused."""
-        checked: list[CheckedTransaction] = []
-        for part in self._parts:
-            verdict = part.result()
-            if isinstance(verdict, Rejected):
-                return verdict
-            checked.extend(verdict)
-        return tuple(checked)
+        """Return all of them checked, in order, or why the first bad one is refused.
+
+        What is left of the work is done here, beside the verifiers.
+        """
+        if self._verdict is None:
+            self._verifiers.finish(self.parts)
+            self._verdict = self._judge()
+            self.parts = []
+        return self._verdict
+
+    def _open(self) -> None:
+        """Open all up to the part with the first one that is malformed; `_judge` comes back to that."""
+        for start in range(0, len(self.raws), PART_TRANSACTIONS):
+            claims = []
+            for raw in self.raws[start : start + PART_TRANSACTIONS]:
+                opened = open_transaction(raw, self._chain_id)
+                if isinstance(opened, Rejected):
+                    return
+                self._opened.append(opened.checked)
+                claims += opened.claims
+            self.parts.append(Part(claims))
+
+    def _judge(self) -> Verdict:
+        good = 0
+        while good < len(self.parts) and self.parts[good].is_genuine:
+            good += 1
+        first = good * PART_TRANSACTIONS
+        rest = check_one_by_one(self.raws[first:], self._chain_id)
+        return rest if isinstance(rest, Rejected) else (*self._opened[:first], *rest)
 
 
 class TransactionChecker:
-    """Threads that check transactions of one chain; they start with the first block that needs them."""
+    """Checks transactions of one chain; its verifiers start with the first block that is worth it."""
 
-    def __init__(self, chain_id: bytes, threads: int | None = None) -> None:
+    def __init__(self, chain_id: bytes, verifiers: int | None = None) -> None:
         self._chain_id = chain_id
-        count = min(os.cpu_count() or 1, THREADS_MAX) if threads is None else threads
-        self._pool = ThreadPoolExecutor(count, "transaction-checker")
+        others = len(os.sched_getaffinity(0)) - 1
+        self._count = min(others, VERIFIERS_MAX) if verifiers is None else verifiers
+        self.verifiers = Verifiers(self._count)
 
     def __enter__(self) -> Self:
         return self
@@ -50,26 +80,32 @@ class TransactionChecker:
         self.close()
 
     def close(self) -> None:
-        """Let the threads end."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """End the verifiers."""
+        self.verifiers.close()
 
     def check(self, raws: Sequence[bytes]) -> Verdict:
         """Return these transactions checked, or why the first bad one is refused."""
-        if len(raws) <= CHUNK_TRANSACTIONS:
-            return self._check_chunk(raws)
+        if len(raws) < SHARED_TRANSACTIONS_MIN:
+            self.verifiers.exchange()  # those that have ended are not kept waiting
+            return check_one_by_one(raws, self._chain_id)
         return self.start(raws).result()
 
     def start(self, raws: Sequence[bytes]) -> Checking:
         """Begin with these transactions, behind those begun before."""
-        starts = range(0, len(raws), CHUNK_TRANSACTIONS)
-        chunks = (raws[start : start + CHUNK_TRANSACTIONS] for start in starts)
-        return Checking([self._pool.submit(self._check_chunk, chunk) for chunk in chunks])
+        checking = Checking(raws, self._chain_id, self.verifiers)
+        if len(raws) >= STARTING_TRANSACTIONS_MIN:
+            self.verifiers.start()
+        share = len(checking.parts) * self._count // (self._count + 1)
+        self.verifiers.submit(checking.parts, share)
+        return checking
 
-    def _check_chunk(self, raws: Sequence[bytes]) -> Verdict:
-        checked: list[CheckedTransaction] = []
-        for raw in raws:
-            transaction = check_transaction(raw, self._chain_id)
-            if isinstance(transaction, Rejected):
-                return transaction
-            checked.append(transaction)
-        return tuple(checked)
+
+def check_one_by_one(raws: Sequence[bytes], chain_id: bytes) -> Verdict:
+    """Return these transactions checked in order, or why the first bad one is refused."""
+    checked: list[CheckedTransaction] = []
+    for raw in raws:
+        transaction = check_transaction(raw, chain_id)
+        if isinstance(transaction, Rejected):
+            return transaction
+        checked.append(transaction)
+    return tuple(checked)

@@ -1,6 +1,7 @@
 """Whether a transaction may stand in a block at all, apart from what it then does.
 
     check_transaction   once, when the bytes arrive: form and signatures; needs no state
+    open_transaction    its first half: form, and which signatures are to be verified
     check_includable    against the state in which it would run: chain, nonce, expiry, fee, payer's funds
     admit_transaction   before it waits in a mempool: includable, and its sender can pay what it moves
 
@@ -11,12 +12,12 @@ the fee payer is not the sender. The nonce is the sender's.
 
 from ledger.codec import canonical
 from ledger.crypto import domains
-from ledger.crypto.ed25519 import verify_strict
+from ledger.crypto.ed25519 import SignatureClaim, verify_strict
 from ledger.errors import CodecError, Reason, Rejected
 from ledger.params import EXPIRY_HEIGHTS_MAX, TRANSACTION_BYTES_MAX
 from ledger.state.accounts import get_account
 from ledger.state.agents import get_parameters
-from ledger.state.context import CheckedTransaction
+from ledger.state.context import CheckedTransaction, OpenedTransaction
 from ledger.state.contract_values import is_contract_value
 from ledger.state.epochs import get_epoch
 from ledger.state.fees import CODE_BODIES, compute_fee_required, is_free_offer
@@ -38,32 +39,47 @@ NO_FREE_METERING = Rejected(
     "no free metering transaction is left in this epoch: offer a fee or add stake",
 )
 
+_SIGNATURE_FAULTS = (  # in the order of a transaction's claims
+    Rejected(Reason.BAD_SIGNATURE, "the signature is not the sender's over this payload"),
+    Rejected(Reason.BAD_SIGNATURE, "the fee signature is not the fee payer's"),
+)
+
 _envelopes = canonical.Decoder(SignedTransaction)
 _payloads = canonical.Decoder(Transaction)
 
 
 def check_transaction(raw: bytes, chain_id: bytes) -> CheckedTransaction | Rejected:
     """Return the decoded and verified transaction of `raw`, or why it can never be valid here."""
+    opened = open_transaction(raw, chain_id)
+    if isinstance(opened, Rejected):
+        return opened
+    for claim, fault in zip(opened.claims, _SIGNATURE_FAULTS, strict=False):
+        if not verify_strict(*claim):
+            return fault
+    return opened.checked
+
+
+def open_transaction(raw: bytes, chain_id: bytes) -> OpenedTransaction | Rejected:
+    """Return what `raw` is if its signatures are genuine, or why its form is refused."""
     if len(raw) > TRANSACTION_BYTES_MAX:
         return Rejected(
             Reason.TOO_LARGE, f"{len(raw)} bytes: a transaction has at most {TRANSACTION_BYTES_MAX}"
         )
     try:
         envelope = _envelopes.decode(raw)
-        transaction = _payloads.decode(envelope.payload)
+        payload = envelope.payload
+        transaction = _payloads.decode(payload)
     except CodecError as error:
         return Rejected(Reason.MALFORMED, f"transaction {error}")
-    refusal = _check_form(envelope, transaction, chain_id) or _check_signatures(
-        envelope, transaction
-    )
+    refusal = _check_form(envelope, transaction, chain_id)
     if refusal is not None:
         return refusal
-    return CheckedTransaction(
-        raw=raw,
-        id=domains.transaction_id(envelope.payload),
-        transaction=transaction,
-        size=len(raw),
-    )
+    message = domains.transaction_message(payload)
+    claims: tuple[SignatureClaim, ...] = ((transaction.sender, message, envelope.signature),)
+    if envelope.fee_signature is not None:
+        claims = (*claims, (transaction.fee_payer, message, envelope.fee_signature))
+    checked = CheckedTransaction(raw, domains.transaction_id(payload), transaction, len(raw))
+    return OpenedTransaction(checked, claims)
 
 
 def _check_form(
@@ -82,17 +98,6 @@ def _check_form(
     body = transaction.body
     if isinstance(body, CODE_BODIES) and not is_contract_value(body.args):
         return Rejected(Reason.MALFORMED, "contract arguments are not canonical plain values")
-    return None
-
-
-def _check_signatures(envelope: SignedTransaction, transaction: Transaction) -> Rejected | None:
-    message = domains.transaction_message(envelope.payload)
-    if not verify_strict(transaction.sender, message, envelope.signature):
-        return Rejected(Reason.BAD_SIGNATURE, "the signature is not the sender's over this payload")
-    if envelope.fee_signature is not None and not verify_strict(
-        transaction.fee_payer, message, envelope.fee_signature
-    ):
-        return Rejected(Reason.BAD_SIGNATURE, "the fee signature is not the fee payer's")
     return None
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ledger.crypto.domains import NO_HASH
+from ledger.crypto.ed25519 import SignatureClaim
 from ledger.errors import Rejected
 from ledger.params import SIGNER_BITMAP_BYTES
 from ledger.types.agent_set import AgentSet
@@ -34,7 +35,7 @@ class BlockContext:
 
 
 class CheckedTransaction(msgspec.Struct, frozen=True, gc=False):
-    """A transaction whose form and signatures were verified: only `check_transaction` makes one.
+    """A transaction whose form and signatures were verified: by `check_transaction`, or in a batch.
 
     `raw` are the received bytes of the `SignedTransaction`, `size` their number.
     """
@@ -43,6 +44,13 @@ class CheckedTransaction(msgspec.Struct, frozen=True, gc=False):
     id: bytes
     transaction: Transaction
     size: int
+
+
+class OpenedTransaction(msgspec.Struct, frozen=True, gc=False):
+    """What a transaction is if all its `claims` are genuine: until then nobody may use `checked`."""
+
+    checked: CheckedTransaction
+    claims: tuple[SignatureClaim, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class DurableChain:
         self.chain = Chain(
             self.store, tree, genesis, EchoExecutor(), node_id=genesis.agents[0].node
         )
-        self.checker = TransactionChecker(self.chain.chain_id, threads=2)
+        self.checker = TransactionChecker(self.chain.chain_id, verifiers=1)
         self.begun: Checking | None = None
 
     def append_alone(self, raws: Sequence[bytes]) -> None:

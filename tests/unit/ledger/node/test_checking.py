@@ -1,39 +1,91 @@
-"""Checking on several threads gives the verdict of checking one by one."""
+"""Checking in parts gives the verdict of checking one by one, whoever answers what."""
+
+import socket
+import threading
 
 import pytest
 
 from ledger.errors import Reason, Rejected
-from ledger.node.checking import CHUNK_TRANSACTIONS, TransactionChecker
+from ledger.node.checking import (
+    PART_TRANSACTIONS,
+    SHARED_TRANSACTIONS_MIN,
+    Checking,
+    TransactionChecker,
+    check_one_by_one,
+)
+from ledger.node.verifier_process import GENUINE, NOT_GENUINE, READY, main
+from ledger.node.verifiers import Verifiers
 from ledger.types.transaction import Transfer
-from tests.support.transactions import ANNA, BEN, CHAIN_ID, build, sign
+from tests.support.transactions import ANNA, BEN, CARLA, CHAIN_ID, build, sign
 
 RAWS = [sign(build(ANNA, Transfer(BEN.address, 1), nonce=n), ANNA) for n in range(200)]
+COUNTS = [0, 1, PART_TRANSACTIONS + 1, SHARED_TRANSACTIONS_MIN, SHARED_TRANSACTIONS_MIN + 1, 200]
 
 
-@pytest.fixture(scope="module")
+def spoil(raw: bytes) -> bytes:
+    """Change the last byte of a signature."""
+    at = len(raw) - 2  # behind it stands that there is no fee signature
+    return raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+
+
+@pytest.fixture
 def checker():
-    with TransactionChecker(CHAIN_ID, threads=2) as checker:
+    with TransactionChecker(CHAIN_ID, verifiers=0) as checker:
         yield checker
 
 
-@pytest.mark.parametrize("count", [0, 1, CHUNK_TRANSACTIONS, CHUNK_TRANSACTIONS + 1, 200])
+@pytest.mark.parametrize("count", COUNTS)
 def test_all_are_checked_in_order(checker, count):
     checked = checker.check(RAWS[:count])
-    assert not isinstance(checked, Rejected)
+    assert checked == check_one_by_one(RAWS[:count], CHAIN_ID)
     assert [one.raw for one in checked] == RAWS[:count]
 
 
-def test_the_first_bad_one_is_the_verdict(checker):
+@pytest.mark.parametrize(("malformed", "forged"), [(150, 70), (70, 150), (64, 65), (65, 64)])
+def test_the_first_bad_one_is_the_verdict(checker, malformed, forged):
     raws = list(RAWS)
-    raws[150] = b"not a transaction"
-    raws[70] = raws[70][:-1] + bytes([raws[70][-1] ^ 1])
+    raws[malformed] = b"not a transaction"
+    raws[forged] = spoil(raws[forged])
     verdict = checker.check(raws)
     assert isinstance(verdict, Rejected)
-    assert verdict.reason in {Reason.MALFORMED, Reason.BAD_SIGNATURE}
-    assert verdict == checker.check(raws[70:71])
+    assert verdict == check_one_by_one(raws, CHAIN_ID)
+    assert (verdict.reason is Reason.MALFORMED) == (malformed < forged)
 
 
-def test_two_blocks_may_be_under_way(checker):
+def test_a_fee_payers_signature_counts_too(checker):
+    paid = build(ANNA, Transfer(BEN.address, 1), fee_payer=CARLA.address)
+    raws = [*RAWS, sign(paid, ANNA, CARLA)]
+    assert not isinstance(checker.check(raws), Rejected)
+    verdict = checker.check([*RAWS, sign(paid, ANNA, BEN)])
+    assert isinstance(verdict, Rejected)
+    assert verdict.detail == "the fee signature is not the fee payer's"
+
+
+def test_two_blocks_may_be_under_way_and_be_asked_for_twice(checker):
     first, second = checker.start(RAWS[:100]), checker.start(RAWS[100:])
-    whole = (second.result(), first.result())
-    assert not any(isinstance(part, Rejected) for part in whole)
+    whole = (*first.result(), *second.result())
+    assert [one.raw for one in whole] == RAWS
+    assert first.result() is first.result()
+
+
+@pytest.mark.parametrize("wrong", [0, 5, 12])
+def test_a_verifier_that_refuses_a_good_part_decides_nothing(wrong):
+    checking = Checking(RAWS, CHAIN_ID, Verifiers(0))
+    for part in checking.parts:
+        part.verify()
+    checking.parts[wrong].is_genuine = False
+    assert checking.result() == check_one_by_one(RAWS, CHAIN_ID)
+
+
+def test_a_verifier_says_which_parts_are_genuine():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(30)
+    verifier = threading.Thread(target=main, args=(theirs.detach(),))
+    verifier.start()
+    with ours:
+        assert ours.recv(1) == READY
+        for raws, answer in ((RAWS[:16], GENUINE), ([*RAWS[:3], spoil(RAWS[3])], NOT_GENUINE)):
+            ours.send(Checking(raws, CHAIN_ID, Verifiers(0)).parts[0].encode())
+            assert ours.recv(1) == answer
+    verifier.join(30)
+    assert not verifier.is_alive()
