@@ -6,8 +6,8 @@ import os
 from gateway.app.broker import BrokerPlan, check_plan, check_user_name, run_broker
 from gateway.app.credentials import CredentialFile
 from gateway.broker.certificates import CertificateFolder
-from gateway.cli.node import run_until_signalled
 from gateway.cli.output import emit, home_of, table
+from gateway.cli.services import run_until_signalled
 from gateway.clock import SystemClock
 from gateway.errors import SettingsError
 from gateway.sd_notify import Notifier

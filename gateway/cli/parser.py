@@ -59,7 +59,7 @@ def _add_node_commands(commands: Commands) -> None:
         ("gateway", "run the broker, the connectors and the readings store"),
         ("ledger", "run the chain node"),
     ):
-        _home(_command(commands, name, f"gateway.cli.node:{name}", summary))
+        _home(_command(commands, name, f"gateway.cli.services:{name}", summary))
     _add_agent_commands(commands)
     _json(_home(_command(commands, "status", "gateway.cli.status:status", "show how it is doing")))
     _json(_home(_command(commands, "doctor", "gateway.cli.status:doctor", "say what is wrong")))
@@ -129,7 +129,7 @@ def _add_certificate_command(commands: Commands, handler: str, whose: str) -> No
 def _add_agent_commands(commands: Commands) -> None:
     """Without a command of its own, `smartshare agent` runs the SmartAgent."""
     agent = _command(
-        commands, "agent", "gateway.cli.node:agent", "run the SmartAgent, which holds the keys"
+        commands, "agent", "gateway.cli.services:agent", "run the SmartAgent, which holds the keys"
     )
     _home(agent)
     parts = agent.add_subparsers(metavar="[PART]", dest="agent_command")

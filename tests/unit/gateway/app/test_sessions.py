@@ -145,7 +145,7 @@ def count_records(lab: GatewayLab, status: OutcomeStatus) -> int:
 
 
 async def test_many_readings_are_split_into_calls_that_fit(tmp_path):
-    async with GatewayLab(tmp_path, count_max=PROOFS_MAX * 2 + 1) as lab:
+    async with GatewayLab(tmp_path, count_max=PROOFS_MAX * 2 + 1, age_max_ms=600_000) as lab:
         lab.register("meter")
         contract = await lab.deploy()
         lab.bind("meter", contract)
