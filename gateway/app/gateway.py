@@ -124,6 +124,7 @@ class _Gateway:
         )
         self._courier = WalletCourier(WalletFile(home), self._ledger, keys.wallet, SystemClock())
         self._clock = clock
+        self._version = importlib.metadata.version("smartshare-gateway")  # read from disk: once
         self._beat_s = 0.0
         self._readings_per_second = 0
 
@@ -181,7 +182,7 @@ class _Gateway:
     def _health(self) -> Health:
         return Health(
             name=self._settings.name,
-            version=importlib.metadata.version("smartshare-gateway"),
+            version=self._version,
             node=self._keys.node.hex(),
             readings=self._publisher.stored,
             readings_per_second=self._readings_per_second,
@@ -220,7 +221,7 @@ class _Gateway:
             node_id=self._keys.node,
             chain_id=self._chain_id,
             role="agent",
-            version=importlib.metadata.version("smartshare-gateway"),
+            version=self._version,
             mqtt_port=self._broker.port,
             peer_port=parse_listen(ledger.listen)[1] if ledger.listen else 0,
         )

@@ -12,7 +12,7 @@ from gateway.ledger_host.archiving import Archiver, find_archive_url
 from gateway.ledger_host.genesis import load_genesis
 from gateway.ledger_host.handlers import LedgerHandlers
 from gateway.ledger_host.peers.desk import PeerDesk
-from gateway.ledger_host.signer_reports import TipReports
+from gateway.ledger_host.signer_reports import TipReports, report_interval_s
 from gateway.ledger_host.snapshot_start import SnapshotStart
 from gateway.ledger_host.wallet_history import WalletHistory
 from gateway.messaging.server import RpcServer
@@ -95,7 +95,8 @@ class _Service:
         url = find_archive_url(settings)
         chain_id = node.status().chain_id
         self._archivers = () if url is None else (Archiver(home.chain, chain_id, url),)
-        self._reports = TipReports(agent, lambda: desk.tip(node))
+        interval_s = report_interval_s(node.status().slot_ms)
+        self._reports = TipReports(agent, lambda: desk.tip(node), interval_s)
         self._topic = topics.ledger_block(settings.name)
         self._handlers = LedgerHandlers(node, asyncio.get_running_loop(), desk)
         login = service_login(home, settings, LEDGER, "ledger")

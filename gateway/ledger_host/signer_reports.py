@@ -8,24 +8,30 @@ from gateway.errors import AgentError
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.vote_watch import TipReport
 
-REPORT_INTERVAL_S = 0.5  # the SmartAgent may have been restarted since
+REPORT_INTERVAL_MIN_S = 0.5
 
 _log = logging.getLogger(__name__)
+
+
+def report_interval_s(slot_ms: int) -> float:
+    """Return how often to report: the SmartAgent may have been restarted, and half a slot is no loss."""
+    return max(REPORT_INTERVAL_MIN_S, slot_ms / 2_000)
 
 
 class TipReports:
     """One report each interval; `tip` says how far the ledger is."""
 
-    def __init__(self, agent: AgentClient, tip: Callable[[], TipReport]) -> None:
+    def __init__(self, agent: AgentClient, tip: Callable[[], TipReport], interval_s: float) -> None:
         self._agent = agent
         self._tip = tip
+        self._interval_s = interval_s
         self._standing = ""
 
     async def run(self) -> None:
         """Report until cancelled; a SmartAgent that is away is asked again."""
         while True:
             await self.report()
-            await asyncio.sleep(REPORT_INTERVAL_S)
+            await asyncio.sleep(self._interval_s)
 
     async def report(self) -> None:
         """Report once, now."""

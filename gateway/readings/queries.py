@@ -25,7 +25,7 @@ from gateway.readings.progress import Position, find_position, find_positions, f
 from gateway.readings.records import BatchRecord, DeviceRecord, OutboxEntry, SettlementStatus
 from gateway.readings.runs import Run, decode_reading
 from gateway.readings.schema import BATCH, DEVICE, OUTBOX, open_reader
-from gateway.readings.statements import ask
+from gateway.readings.statements import Written, ask, ask_written
 from ledger.codec.canonical import Decoder
 from ledger.errors import CodecError
 from ledger.types.reading import Reading
@@ -34,6 +34,14 @@ BATCHES_LIMIT = 1_000  # rows of one answer: a year of batches does not fit a sm
 
 _decode_reading = Decoder(Reading).decode
 _IS_STANDING = BATCH.c.status != SettlementStatus.FAILED.value
+_IS_PENDING = OUTBOX.c.status == SettlementStatus.PENDING.value
+_PENDING_COUNT: Written = OUTBOX.select(fn.COUNT(OUTBOX.c.entry)).where(_IS_PENDING).sql()
+_PENDING: Written = (
+    OUTBOX.select(OUTBOX.c.transaction_id, OUTBOX.c.raw, OUTBOX.c.expiry_height, OUTBOX.c.purpose)
+    .where(_IS_PENDING)
+    .order_by(OUTBOX.c.entry)
+    .sql()
+)
 
 
 class ReadingsQueries(ABC):
@@ -131,20 +139,19 @@ class ReadingsQueries(ABC):
 
     def pending_count(self) -> int:
         """Return how many signed transactions are not settled."""
-        is_pending = OUTBOX.c.status == SettlementStatus.PENDING.value
-        count: int = self._rows(OUTBOX.select(fn.COUNT(OUTBOX.c.entry)).where(is_pending))[0][0]
+        count: int = self._rows_of(_PENDING_COUNT)[0][0]
         return count
 
     def pending_transactions(self) -> list[OutboxEntry]:
         """Return the signed transactions that are not settled, in the order of their saving."""
-        query = OUTBOX.select(
-            OUTBOX.c.transaction_id, OUTBOX.c.raw, OUTBOX.c.expiry_height, OUTBOX.c.purpose
-        ).where(OUTBOX.c.status == SettlementStatus.PENDING.value)
-        return [OutboxEntry(*row) for row in self._rows(query.order_by(OUTBOX.c.entry))]
+        return [OutboxEntry(*row) for row in self._rows_of(_PENDING)]
 
     def _rows(self, query: Query) -> list[tuple[Any, ...]]:
+        return self._rows_of(query.sql())
+
+    def _rows_of(self, written: Written) -> list[tuple[Any, ...]]:
         with self._reader_lock, store_faults(self.path):
-            return ask(self._reader, query)
+            return ask_written(self._reader, written)
 
     def _key(self, device: str) -> int:
         found = self._rows(DEVICE.select(DEVICE.c.device).where(DEVICE.c.name == device))

@@ -1,14 +1,23 @@
 """Runs what the query builder wrote, on a connection that the caller may use now."""
 
 import sqlite3
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from peewee import Query
+
+# SQL and its values, for what is asked several times a second: to write it costs more than to ask it.
+Written: TypeAlias = tuple[str, Sequence[Any]]
 
 
 def ask(connection: sqlite3.Connection, query: Query) -> list[tuple[Any, ...]]:
     """Return all rows of a question."""
-    sql, values = query.sql()
+    return ask_written(connection, query.sql())
+
+
+def ask_written(connection: sqlite3.Connection, written: Written) -> list[tuple[Any, ...]]:
+    """Return all rows of a question that was written before."""
+    sql, values = written
     return connection.execute(sql, values).fetchall()
 
 

@@ -36,7 +36,7 @@ from ledger.types.messages import Message
 
 _log = logging.getLogger(__name__)
 
-TICK_S = 0.1
+TICK_S = 0.25  # how soon transactions are passed on and a peer that came is noticed
 DIALLING_MAX = 4  # handshakes that we begin at once
 ADDRESSES_INTERVAL_S = 60.0
 REPEATED_TRANSACTIONS_MAX = 500

@@ -15,7 +15,6 @@ import msgspec
 import pytest
 
 from gateway.clock import SystemClock
-from gateway.ledger_host import signer_reports
 from gateway.ledger_host.signer_reports import TipReports
 from gateway.smart_agent.client import AgentVoteSigner
 from gateway.smart_agent.provision import create_agent
@@ -37,6 +36,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240
 AGENTS = 4
 SLOT_MS = 200
 LATENCY_S = 0.005
+REPORT_INTERVAL_S = 0.1
 PATIENCE_S = 90
 
 Released = tuple[VoteKind, int, int, bytes]
@@ -105,7 +105,8 @@ class Seat:
         )
         try:
             async with asyncio.TaskGroup() as tasks:
-                works = (self.node.run(self._take), TipReports(self.agent.client, self._tip).run())
+                reports = TipReports(self.agent.client, self._tip, REPORT_INTERVAL_S)
+                works = (self.node.run(self._take), reports.run())
                 running = [tasks.create_task(work) for work in works]
                 yield
                 for task in running:
@@ -191,7 +192,6 @@ class Town:
 @pytest.fixture
 def town(tmp_path: Path, monkeypatch) -> Iterator[Town]:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    monkeypatch.setattr(signer_reports, "REPORT_INTERVAL_S", 0.1)
     with ExitStack() as processes:
         yield Town(tmp_path, processes)
 

@@ -3,8 +3,7 @@ import threading
 from typing import cast
 
 from gateway.errors import AgentError
-from gateway.ledger_host import signer_reports
-from gateway.ledger_host.signer_reports import TipReports
+from gateway.ledger_host.signer_reports import TipReports, report_interval_s
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.vote_watch import TipReport
 
@@ -27,13 +26,14 @@ class Agent:
         return answer
 
 
-async def test_it_reports_again_and_again_and_tells_each_change_once(monkeypatch, caplog):
+async def test_it_reports_again_and_again_and_tells_each_change_once(caplog):
     caplog.set_level("INFO")
-    monkeypatch.setattr(signer_reports, "REPORT_INTERVAL_S", 0)
     agent = Agent()
     tips = iter([TipReport(is_at_tip=False, agents=4)])
     reports = TipReports(
-        cast("AgentClient", agent), lambda: next(tips, TipReport(is_at_tip=True, agents=4))
+        cast("AgentClient", agent),
+        lambda: next(tips, TipReport(is_at_tip=True, agents=4)),
+        interval_s=0,
     )
 
     async with asyncio.TaskGroup() as tasks:
@@ -47,3 +47,8 @@ async def test_it_reports_again_and_again_and_tells_each_change_once(monkeypatch
         "votes: is not running",
         "votes: voting",
     ]
+
+
+def test_it_reports_twice_a_slot_and_not_more_often_than_twice_a_second():
+    assert report_interval_s(3_000) == 1.5
+    assert report_interval_s(100) == 0.5
