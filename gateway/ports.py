@@ -8,6 +8,9 @@ from gateway.model.observation import Measured, Observation, StoredReading
 from gateway.model.principal import Principal
 
 StoreDone = Callable[[StoredReading | Rejected], None]
+StoreNote = Callable[[], None]
+"""Called right before the store queues a reading, and only if it does: what it adds to the store's
+queue is written in the commit of that reading."""
 
 
 class Authenticator(Protocol):
@@ -47,6 +50,16 @@ class TelemetrySink(Protocol):
 
         Messages of one device are stored in the order in which they are handed over.
         """
+        ...
+
+
+class NotingSink(TelemetrySink, Protocol):
+    """Takes messages that may come again, with what tells them from new ones."""
+
+    def accept_once(
+        self, source: TelemetrySource, device: str, topic: str, payload: bytes, note: StoreNote
+    ) -> None:
+        """Take one message like `accept`, and what `note` adds together with its reading."""
         ...
 
 
@@ -100,6 +113,12 @@ class MeasuredSink(Protocol):
 
     def take(self, source: TelemetrySource, device: str, measured: Measured) -> None:
         """Queue what was measured; `source` is told after its commit."""
+        ...
+
+    def take_once(
+        self, source: TelemetrySource, device: str, measured: Measured, note: StoreNote
+    ) -> None:
+        """Queue what was measured, together with what `note` adds."""
         ...
 
     def pass_over(self, source: TelemetrySource, refusal: Rejected | None) -> None:

@@ -16,7 +16,7 @@ from gateway.connectors.mqtt.connector import MqttConnector
 from gateway.errors import GatewayError
 from gateway.model.device import DeviceConfig
 from gateway.model.principal import Principal
-from gateway.ports import TelemetrySource
+from gateway.ports import StoreNote, TelemetrySource
 from gateway.profiles.library import ProfileLibrary
 from gateway.profiles.profile import Profile
 from gateway.readings.store import ReadingsStore
@@ -88,6 +88,12 @@ class DeviceSet:
     def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
         """Take one message from the broker."""
         self._mqtt.accept(source, device, topic, payload)
+
+    def accept_once(
+        self, source: TelemetrySource, device: str, topic: str, payload: bytes, note: StoreNote
+    ) -> None:
+        """Take one message, with what must be on disk together with its reading."""
+        self._mqtt.accept_once(source, device, topic, payload, note)
 
     async def run(self, recorder: SessionRecorder) -> None:
         """Poll the devices and watch the file until cancelled."""

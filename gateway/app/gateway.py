@@ -99,7 +99,7 @@ class _Gateway:
         self._publisher = ReadingPublisher(store, settings.name)
         self._devices = DeviceSet(home, settings.name, store, self._publisher, clock)
         self._broker: GatewayBroker = (
-            OwnBroker(home, settings, self._devices)
+            OwnBroker(home, settings, self._devices, store)
             if settings.broker.url is None
             else ExternalBroker(home, settings, self._devices, store)
         )

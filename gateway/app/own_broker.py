@@ -6,6 +6,7 @@ from collections.abc import Callable
 from gateway.app.credentials import CredentialFile, service_principal
 from gateway.app.devices import DeviceSet
 from gateway.app.listeners import build_endpoints, needs_certificates, open_certificates
+from gateway.app.stored_exchanges import StoredExchanges
 from gateway.broker.broker import EmbeddedBroker
 from gateway.broker.durable.journal import SqliteJournal
 from gateway.broker.passwords import CredentialAuthenticator
@@ -13,6 +14,7 @@ from gateway.broker.settings import BrokerSettings
 from gateway.clock import SystemClock
 from gateway.errors import SettingsError
 from gateway.model.principal import Principal
+from gateway.readings.store import ReadingsStore
 from gateway.settings import Home, Settings
 
 ACCESS_INTERVAL_S = 1.0  # how long a withdrawn right may live on
@@ -21,7 +23,9 @@ ACCESS_INTERVAL_S = 1.0  # how long a withdrawn right may live on
 class OwnBroker:
     """A `GatewayBroker` that devices connect to. Create it in a running event loop."""
 
-    def __init__(self, home: Home, settings: Settings, devices: DeviceSet) -> None:
+    def __init__(
+        self, home: Home, settings: Settings, devices: DeviceSet, store: ReadingsStore
+    ) -> None:
         self._gateway = settings.name
         self._devices = devices
         self._credentials = CredentialFile(home)
@@ -45,6 +49,7 @@ class OwnBroker:
             devices,
             self._clock,
             journal=self._journal,
+            exchange_store=StoredExchanges(devices, store.exchanges),
         )
         self.place = section.listen
 

@@ -18,13 +18,13 @@ from gateway.broker.link import LinkContext
 from gateway.broker.listeners import AmqttListeners
 from gateway.broker.message import Message
 from gateway.broker.overload import BrokerLoad, OverloadWatch
-from gateway.broker.ports import SessionJournal, VolatileJournal
+from gateway.broker.ports import ExchangeStore, SessionJournal, VolatileJournal
 from gateway.broker.rates import DeviceRates
 from gateway.broker.reporter import RefusalReporter
 from gateway.broker.settings import BrokerSettings
 from gateway.broker.trie import Grant
 from gateway.clock import Clock
-from gateway.errors import BrokerError
+from gateway.errors import GatewayError
 from gateway.model.principal import Principal
 from gateway.ports import Authenticator, TelemetrySink
 
@@ -60,14 +60,20 @@ class EmbeddedBroker:
         clock: Clock,
         *,
         journal: SessionJournal | None = None,
+        exchange_store: ExchangeStore | None = None,
     ) -> None:
-        """Without a `journal`, sessions and retained messages end with the process."""
+        """Without a `journal`, sessions and retained messages end with the process.
+
+        Without an `exchange_store`, a kill may make a reading of QoS 2 come again.
+        """
         self._settings = settings
         self._authenticator = authenticator
         self._clock = clock
         self._journal = journal or VolatileJournal()
         reporter = RefusalReporter(settings.gateway, self.publish, clock)
-        self._core = BrokerCore(settings, telemetry, reporter, clock, self._journal)
+        self._core = BrokerCore(
+            settings, telemetry, reporter, clock, self._journal, exchange_store=exchange_store
+        )
         self._core.on_due = self._schedule
         self._gate = ConnectionGate(settings)
         self._overload = OverloadWatch()
@@ -123,7 +129,7 @@ class EmbeddedBroker:
         return self._overload.problems(load, self._clock.now_ms())
 
     async def start(self) -> None:
-        """Listen. Raises `BrokerError` with what to do."""
+        """Listen. Raises `BrokerError`, or the exchange store's `StoreError`, with what to do."""
         assert self._listeners is None, "the broker is started already"
         self._gate.connections_max = room_for_connections(self._settings.connections_max)
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
@@ -143,7 +149,7 @@ class EmbeddedBroker:
         try:
             self._core.restore(self._journal.load())
             self._ports = await listeners.open()
-        except BrokerError:
+        except GatewayError:
             await self._stack.aclose()
             raise
         self._listeners = listeners

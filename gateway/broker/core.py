@@ -13,14 +13,16 @@ from gateway.broker.changes import RetainedPut, RetainedRemoved, StoredState
 from gateway.broker.codec.packets import Connect, Will
 from gateway.broker.codec.reasons import Reason
 from gateway.broker.codec.topic_rules import split_shared
+from gateway.broker.exchanges import Exchanges
 from gateway.broker.message import Message, Subscription
 from gateway.broker.outbound import OutboundBudget
 from gateway.broker.pending import PendingShare
-from gateway.broker.ports import SessionJournal
+from gateway.broker.ports import CommitDone, ExchangeStore, SessionJournal
 from gateway.broker.recorder import Recorder
 from gateway.broker.reports import Reporter, Tally
 from gateway.broker.retained import RetainedStore, is_expired
-from gateway.broker.session.driver import Outlet, Session
+from gateway.broker.session.driver import Session
+from gateway.broker.session.outlet import Outlet
 from gateway.broker.session.state import SessionLimits
 from gateway.broker.sessions import SessionRegistry
 from gateway.broker.settings import RECEIVE_QOS2_MAX, BrokerSettings
@@ -42,12 +44,16 @@ class BrokerCore:
         reporter: Reporter,
         clock: Clock,
         journal: SessionJournal,
+        *,
+        exchange_store: ExchangeStore | None = None,
     ) -> None:
+        """Without an `exchange_store`, what came at QoS 2 is known from the journal alone."""
         self.limits = limits
         self.sink = sink
         self.reporter = reporter
         self.clock = clock
         self.recorder = Recorder(journal)
+        self.exchanges = Exchanges(self.recorder, exchange_store)
         self.tally = Tally()
         self.sessions = SessionRegistry(limits)
         self.password_version = 0  # who was verified before a change of it is not let in after
@@ -73,9 +79,10 @@ class BrokerCore:
         for message, owner in stored.retained:
             if is_expired(message, now_ms) or not self._retained.put(message, owner, now_ms):
                 self.recorder.record(RetainedRemoved(message.topic))
+        noted = self.exchanges.load([one.key for one in stored.sessions])
         for one in sorted(stored.sessions, key=lambda session: session.left_at_ms or now_ms):
             session = self._new_session(one.principal, one.key[1])
-            session.restore(one)
+            session.restore(one, noted.get(one.key, ()))
             if one.left_at_ms is None:
                 session.detach()  # its time runs from now on, also if the broker is killed again
             self.sessions.leave(session, now_ms if one.left_at_ms is None else one.left_at_ms)
@@ -109,6 +116,13 @@ class BrokerCore:
         for surplus in self.sessions.live_surplus(principal):
             self._close(surplus, "its principal has too many sessions")
         return session, old is not None
+
+    def after_begin(self, session: Session, done: CommitDone) -> None:
+        """Call `done` when the client of a new session may be told of it.
+
+        Then nothing of an earlier session can come back in a crash, nor can this one be forgotten.
+        """
+        self.exchanges.after_begin(session.key, done, is_kept=session.state.is_kept)
 
     def detach(self, session: Session, outlet: Outlet, will: Will | None) -> None:
         """Take the connection from a session; publish the will unless it was withdrawn.
@@ -234,7 +248,7 @@ class BrokerCore:
             subscriber.deliver(message, Grant(message.qos))
 
     def _new_session(self, principal: Principal, client_id: str) -> Session:
-        shared = (self._outbound, self.recorder, self.clock)
+        shared = (self._outbound, self.recorder, self.exchanges, self.clock)
         return Session((principal.name, client_id), principal, self._session_limits, shared)
 
     def _enter(self, session: Session, topic_filter: str, subscription: Subscription) -> None:

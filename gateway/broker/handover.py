@@ -14,7 +14,9 @@ from gateway.broker.codec.reasons import Reason
 from gateway.broker.codec.version import Version
 from gateway.broker.codec.wire import PUBACK, PUBREC
 from gateway.broker.core import BrokerCore
-from gateway.broker.session.driver import Outlet, Session
+from gateway.broker.message import Message
+from gateway.broker.session.driver import Session
+from gateway.broker.session.outlet import Outlet
 from gateway.errors import Rejected, RejectReason
 
 _STORE_FAILURES = (RejectReason.STORE_FAILED, RejectReason.OVERLOADED)
@@ -86,10 +88,19 @@ class Handover:
         self.answers.expect(_KeptReading(self, packet_id))
         self._hand_over(topic, payload)
 
-    def take_once(self, topic: str, payload: bytes, packet_id: int) -> None:
-        """Give the sink a reading of QoS 2."""
-        self.answers.expect(_OnceReading(self, packet_id))
-        self._hand_over(topic, payload)
+    def take_once(self, message: Message, packet_id: int) -> None:
+        """Give the sink a reading of QoS 2; subscribers get it when it is stored."""
+        reading = _OnceReading(self, message, packet_id)
+        self.answers.expect(reading)
+        if self._session.is_noted(packet_id):  # stored before the process was killed
+            reading.is_unsettled = False
+            self.pass_on_once(message, packet_id, reading)
+            return
+        self._hold(message.topic, message.payload)
+        note = partial(self._session.note, packet_id)
+        names = self._device, message.topic
+        if not self._core.exchanges.accept_once(self, *names, message.payload, note):
+            self._accept(self, *names, message.payload)
 
     def settled(self, count: int) -> None:
         """The sink has the oldest `count` readings."""
@@ -121,17 +132,32 @@ class Handover:
         self._session.passed_on(packet_id)
         self._core.recorder.after_commit(partial(self._on_complete, packet_id, answer))
 
-    def refuse_once(self, packet_id: int, refusal: Rejected, answer: Answer) -> None:
+    def pass_on_once(self, message: Message, packet_id: int, answer: Answer) -> None:
+        """Route a QoS 2 reading that is settled, and acknowledge it."""
+        core, session = self._core, self._session
+        before = core.deliveries, core.recorder.count
+        core.route(message, session.principal, session)
+        is_given = (core.deliveries, core.recorder.count) != before
+        if is_given or not session.is_noted(packet_id):
+            self.complete_once(packet_id, answer)
+        else:
+            session.stored(packet_id)
+            self._on_complete(packet_id, answer, None)
+
+    def refuse_once(
+        self, message: Message, packet_id: int, refusal: Rejected, answer: Answer
+    ) -> None:
         """Answer a QoS 2 reading that is not stored."""
         if refusal.reason in _STORE_FAILURES:
             self._session.give_back(packet_id)
             self.fail(refusal)
         elif self._version.has_reasons:  # a failure ends the exchange (MQTT 5 section 4.3.3)
+            self._core.route(message, self._session.principal, self._session)
             self._session.give_back(packet_id)
             answer.packet = self.encode_refusal(PUBREC, packet_id, refusal)
             self.answers.fulfil(answer)
         else:
-            self.complete_once(packet_id, answer)
+            self.pass_on_once(message, packet_id, answer)
 
     def refuse_kept(self, packet_id: int, refusal: Rejected, answer: Answer) -> None:
         """Answer a QoS 1 reading that is not stored."""
@@ -160,6 +186,11 @@ class Handover:
         self._topics.append(topic)
         self._bytes += size
         self._accept(self, self._device, topic, payload)
+
+    def _hold(self, topic: str, payload: bytes) -> None:
+        self._sizes.append(len(payload))
+        self._topics.append(topic)
+        self._bytes += len(payload)
 
     def _release(self, count: int) -> None:
         self._bytes -= sum(self._sizes[:count])
@@ -219,15 +250,16 @@ class _KeptReading(Answer):
 class _OnceReading(Answer):
     """A reading of QoS 2."""
 
-    __slots__ = ("_handover", "_packet_id")
+    __slots__ = ("_handover", "_message", "_packet_id")
 
-    def __init__(self, handover: Handover, packet_id: int) -> None:
+    def __init__(self, handover: Handover, message: Message, packet_id: int) -> None:
         super().__init__(handover.encode_success(PUBREC, packet_id), is_unsettled=True)
         self._handover = handover
+        self._message = message
         self._packet_id = packet_id
 
     def on_settled(self) -> None:
-        self._handover.complete_once(self._packet_id, self)
+        self._handover.pass_on_once(self._message, self._packet_id, self)
 
     def on_refused(self, refusal: Rejected) -> None:
-        self._handover.refuse_once(self._packet_id, refusal, self)
+        self._handover.refuse_once(self._message, self._packet_id, refusal, self)

@@ -150,17 +150,18 @@ class Intake:
         self._last_length = end - head
 
     def _pass_on(self, route: _Route, published: Publication) -> None:
-        recorded = self._core.recorder.count
         message = self._message(route, published)
+        if route.is_telemetry and published.qos == 2:
+            self._handover.take_once(message, published.packet_id)
+            return
+        recorded = self._core.recorder.count
         self._core.route(message, self._session.principal, self._session)
         is_recorded = self._core.recorder.count != recorded
         if not route.is_telemetry:
             self._answer(published, is_recorded=is_recorded)
             return
         packet_id, payload = published.packet_id, published.payload
-        if published.qos == 2:
-            self._handover.take_once(route.topic, payload, packet_id)
-        elif published.qos == 1 and is_recorded:
+        if published.qos == 1 and is_recorded:
             self._handover.take_kept(route.topic, payload, packet_id)
         else:
             packet = self._handover.encode_success(PUBACK, packet_id) if published.qos else b""
@@ -232,10 +233,11 @@ class Intake:
                 self._core.reporter.denied(self._session.principal, "publish to", route.topic)
         else:
             self._core.tally.dropped += 1
-        if not self._version.has_reasons:
+        packet_id = published.packet_id
+        was_taken = published.qos == 2 and self._session.is_noted(packet_id)
+        if not self._version.has_reasons or was_taken:
             self._answer(published, is_recorded=False)
         elif published.qos:
-            packet_id = published.packet_id
             if published.qos == 2:
                 self._session.give_back(packet_id)
             kind = PUBACK if published.qos == 1 else PUBREC

@@ -9,6 +9,7 @@ Rule 3: while the sink owes this connection too much, no more of its bytes are l
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -119,8 +120,6 @@ class ClientLink:
         keep_alive_s = min(connect.keep_alive_s, self._limits.keep_alive_max_s)
         session, was_present = self._core.attach(principal, connect, self, expiry_s)
         self._session = session
-        self._handover = Handover(self._core, self, session, self._version)
-        self._intake = Intake(self._core, session, self._version, self._handover)
         self._will = connect.will
         self.keep_alive_s = keep_alive_s
         welcome = Welcome(
@@ -135,9 +134,10 @@ class ClientLink:
             if connect.wants_response_information
             else "",
         )
-        self.send(self._version.encode_welcome(welcome))
-        session.resume()
-        self._shell.release()
+        if was_present:
+            self._welcome(session, welcome, None)
+        else:
+            self._core.after_begin(session, partial(self._welcome, session, welcome))
 
     def refuse(self, reason: Reason) -> None:
         """Answer CONNECT with a refusal and close [MQTT-3.2.2-5]."""
@@ -151,13 +151,13 @@ class ClientLink:
 
     def finish(self) -> None:
         """Handle what had come complete before the peer went away: received is kept."""
-        if self._session is not None and not self._is_closed:
+        if self._intake is not None and not self._is_closed:
             self._is_finishing = True
             self.resume()
 
     def close(self, text: str, reason: Reason) -> None:
         """End the connection; a client of MQTT 5 is told why, once it has its CONNACK."""
-        if self._session is not None and not self._is_closed:
+        if self._intake is not None and not self._is_closed:
             farewell = self._version.encode_farewell(reason)
             if farewell:
                 self.send(farewell)
@@ -199,6 +199,19 @@ class ClientLink:
         """Read on: the sink owes less."""
         if self._is_held and not self._is_closed:
             self._shell.release()
+
+    def _welcome(self, session: Session, welcome: Welcome, failure: str | None) -> None:
+        """Answer CONNECT and begin: a session that is to last is on disk."""
+        if self._is_closed:
+            return
+        if failure is not None:
+            self.refuse(Reason.SERVER_UNAVAILABLE)
+            return
+        self._handover = Handover(self._core, self, session, self._version)
+        self._intake = Intake(self._core, session, self._version, self._handover)
+        self.send(self._version.encode_welcome(welcome))
+        session.resume()
+        self._shell.release()
 
     def _take(self, data: bytes) -> None:
         position, size = 0, len(data)

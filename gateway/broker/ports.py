@@ -18,13 +18,15 @@ How the broker uses it:
   nothing; neither does anything of a session that is not kept. Telemetry waits for its own store.
 - What is recorded in one turn of the event loop comes to the disk in one commit: the deliveries of a
   QoS 2 message and its packet id are never apart, or a crash between them would make it two.
+  Those of a QoS 2 reading are recorded when the store has it, see `exchanges`.
 - Record order is commit order: where a later change is on disk, all earlier ones are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol, TypeAlias
 
-from gateway.broker.changes import Change, StoredState
+from gateway.broker.changes import Change, SessionKey, StoredState
+from gateway.ports import StoreNote, TelemetrySource
 
 CommitDone: TypeAlias = Callable[[str | None], None]
 """Gets None after the commit, or in a few words why it failed: then nothing is acknowledged."""
@@ -48,6 +50,35 @@ class SessionJournal(Protocol):
 
     def commit(self, done: CommitDone) -> None:
         """Call `done` once everything recorded so far is on disk: at once if it is already."""
+        ...
+
+
+class ExchangeStore(Protocol):
+    """The readings store, as far as it tells new QoS 2 messages from those that come again.
+
+    Packet ids of kept sessions are noted in the commit of their readings. For the event loop's thread.
+    """
+
+    def load(self, sessions: Collection[SessionKey]) -> dict[SessionKey, frozenset[int]]:
+        """Return the packet ids of these sessions, and forget all others. Raises `StoreError`."""
+        ...
+
+    def accept_once(
+        self, source: TelemetrySource, device: str, topic: str, payload: bytes, note: StoreNote
+    ) -> None:
+        """Take a reading like a `TelemetrySink`; call `note` if there is one to store."""
+        ...
+
+    def note(self, session: SessionKey, packet_id: int) -> None:
+        """Put a packet id into the commit of the reading that is taken now; called by `note`s."""
+        ...
+
+    def forget(self, session: SessionKey, packet_id: int, done: Callable[[], None]) -> None:
+        """Remove a packet id; `done` is called after the commit, never if it fails."""
+        ...
+
+    def forget_session(self, session: SessionKey, done: Callable[[], None]) -> None:
+        """Remove all packet ids of a session, in the same way."""
         ...
 
 

@@ -8,6 +8,7 @@ from gateway.broker.codec.topic_rules import split_shared
 from gateway.broker.codec.version import Version
 from gateway.broker.core import BrokerCore
 from gateway.broker.message import Subscription
+from gateway.broker.ports import CommitDone
 from gateway.broker.session.driver import Session
 
 _PENDING_MAX = 100  # answers that wait for the disk: then no more is read
@@ -65,19 +66,27 @@ class Requests:
                 replayed[topic_filter] = asked
         packet = version.encode_suback(request.packet_id, results)
         self._pending += 1
-        done = partial(self._subscribed, session, packet, replayed)
-        self._core.recorder.after_commit(done)
+        self._when_on_disk(session, partial(self._subscribed, session, packet, replayed))
 
     def unsubscribe(self, session: Session, version: Version, body: bytes) -> None:
         """Answer UNSUBSCRIBE."""
         request = version.decode_unsubscribe(body, self._core.limits.filters_per_packet_max)
         results = [self._core.unsubscribe(session, one) for one in request.filters]
-        self.send_after_commit(version.encode_unsuback(request.packet_id, results))
+        packet = version.encode_unsuback(request.packet_id, results)
+        self._pending += 1
+        self._when_on_disk(session, partial(self._send, packet))
 
     def send_after_commit(self, packet: bytes) -> None:
         """Send a packet once all that was recorded is on disk."""
         self._pending += 1
         self._core.recorder.after_commit(partial(self._send, packet))
+
+    def _when_on_disk(self, session: Session, done: CommitDone) -> None:
+        """Call `done` when what the session promises is on disk; without any it waits for nobody's."""
+        if session.state.is_kept:
+            self._core.recorder.after_commit(done)
+        else:
+            done(None)
 
     def _subscribed(
         self,

@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -20,7 +21,7 @@ from gateway.errors import Rejected, RejectReason
 from gateway.messaging.cluster_client import ClusterClient, ClusterLogin, ClusterMessage
 from gateway.messaging.redelivery import Arrival, DeliveryBook, Verdict, compute_digest
 from gateway.model import topics
-from gateway.ports import TelemetrySink
+from gateway.ports import NotingSink
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class ClusterBroker:
         self,
         login: ClusterLogin,
         gateway: str,
-        sink: TelemetrySink,
+        sink: NotingSink,
         notes: DeliveryNotes,
         telemetry: Telemetry,
     ) -> None:
@@ -163,7 +164,8 @@ class ClusterBroker:
             if len(self._waiting) >= WAITING_MAX:
                 self.dropped += 1
             else:
-                self._store(message, device, None)
+                self._waiting.append(_Waiting(device, message.topic, None))
+                self._sink.accept(self, device, message.topic, message.payload)
         else:
             self._take(message, device)
 
@@ -192,14 +194,15 @@ class ClusterBroker:
         digest = compute_digest(message.topic, message.payload)
         verdict, arrival = self._book.arrive(message.packet_id, digest, is_dup=message.is_dup)
         if verdict is Verdict.STORE:
-            self._notes.note(message.packet_id, digest, self._book.take_forgettable())
-            self._store(message, device, arrival)
+            self._waiting.append(_Waiting(device, message.topic, arrival))
+            note = partial(self._note, arrival)
+            self._sink.accept_once(self, device, message.topic, message.payload, note)
         elif verdict is Verdict.ACKNOWLEDGE:
             self._acknowledge(arrival)
 
-    def _store(self, message: ClusterMessage, device: str, arrival: Arrival | None) -> None:
-        self._waiting.append(_Waiting(device, message.topic, arrival))
-        self._sink.accept(self, device, message.topic, message.payload)
+    def _note(self, arrival: Arrival) -> None:
+        forgotten = self._book.take_forgettable()
+        self._notes.note(arrival.packet_id, arrival.digest, forgotten)
 
     def _acknowledge(self, arrival: Arrival | None) -> None:
         if arrival is not None and self._book.committed(arrival) and self._is_connected:

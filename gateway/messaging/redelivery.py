@@ -66,7 +66,7 @@ class DeliveryBook:
             for packet_id, digest in kept.items()
         }
         self._acknowledged: list[Arrival] = []  # on this connection, not known to have arrived
-        self._forgettable: list[int] = []
+        self._forgettable: dict[int, None] = {}  # in order, each once
 
     def connected(self, *, is_resumed: bool) -> None:
         """Begin a connection; what the last one acknowledged may not have arrived."""
@@ -75,7 +75,7 @@ class DeliveryBook:
             for arrival in self._arrivals.values():
                 arrival.is_stale = arrival.is_committed
         else:
-            self._forgettable += self._arrivals
+            self._forgettable.update(dict.fromkeys(self._arrivals))
             self._arrivals.clear()
 
     def arrive(self, packet_id: int, digest: bytes, *, is_dup: bool) -> tuple[Verdict, Arrival]:
@@ -126,4 +126,4 @@ class DeliveryBook:
     def _forget(self, arrival: Arrival) -> None:
         if self._arrivals.get(arrival.packet_id) is arrival:
             del self._arrivals[arrival.packet_id]
-            self._forgettable.append(arrival.packet_id)
+            self._forgettable[arrival.packet_id] = None

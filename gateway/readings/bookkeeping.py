@@ -1,16 +1,33 @@
 """What is written besides readings: devices, batches and signed transactions.
 
-Each function runs inside a commit of the one writer, and changes nothing when it returns False or None.
+Each function that writes runs inside a commit of the one writer, and changes nothing when it returns
+False or None.
 """
 
 import sqlite3
+from collections.abc import Mapping
 
 from gateway.pipeline.batch import Batch
-from gateway.readings.progress import find_unanchored
+from gateway.readings.progress import Position, find_unanchored
 from gateway.readings.records import OutboxEntry, SettlementStatus
 from gateway.readings.retention import drop_superseded
 from gateway.readings.schema import BATCH, DEVICE, OUTBOX
-from gateway.readings.statements import ask_first, write
+from gateway.readings.sealing import DeviceSealer
+from gateway.readings.statements import ask, ask_first, write
+
+
+def load_sealers(
+    connection: sqlite3.Connection, positions: Mapping[int, Position]
+) -> dict[str, DeviceSealer]:
+    """Return what seals each device's next readings, by its name."""
+    sealers = {}
+    columns = DEVICE.c.device, DEVICE.c.name, DEVICE.c.secret, DEVICE.c.device_id
+    query = DEVICE.select(*columns, DEVICE.c.profile_hash)
+    for key, name, secret, device_id, profile_hash in ask(connection, query):
+        sealer = DeviceSealer(key, name, secret, device_id, profile_hash)
+        sealer.next_sequence = positions[key].next_sequence
+        sealers[name] = sealer
+    return sealers
 
 
 def save_device(

@@ -156,11 +156,14 @@ class CommitQueue:
             self._start()
         return await future
 
-    def add_job(self, job: Job[None]) -> None:
-        """Run a job inside the commit of what is put next in this turn of the event loop."""
+    def add_job(self, job: Job[None], done: Callable[[], None] = lambda: None) -> None:
+        """Run a job inside the commit of what is put next in this turn of the event loop.
+
+        `done` is called in a turn after that commit, never if it fails.
+        """
         group = self._open_group or self._start_group()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(asyncio.Future.exception)  # a failed group answers its sources
+        future.add_done_callback(lambda ended: done() if ended.exception() is None else None)
         group.jobs.append((job, lambda _: None, future))
         if not self._is_running:
             self._start()

@@ -8,7 +8,6 @@ Rule 3: after the first failed write the store refuses everything; the process e
 
 import asyncio
 import secrets
-import sqlite3
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -18,13 +17,14 @@ from gateway.clock import Clock
 from gateway.errors import Rejected, RejectReason, StoreError
 from gateway.model.observation import Measured, Observation
 from gateway.pipeline.batch import Backlog, Batch
-from gateway.ports import StoreDone, TelemetrySource
+from gateway.ports import StoreDone, StoreNote, TelemetrySource
 from gateway.readings import bookkeeping
 from gateway.readings.commit_queue import CommitQueue
+from gateway.readings.exchanges import ExchangeLog
 from gateway.readings.faults import store_faults
 from gateway.readings.owner_lock import OwnerLock
 from gateway.readings.pages import read_log
-from gateway.readings.progress import Position, ProgressBook, find_positions
+from gateway.readings.progress import ProgressBook, find_positions
 from gateway.readings.queries import ReadingsQueries
 from gateway.readings.recent import RecentReadings
 from gateway.readings.records import DeviceRecord, OutboxEntry, Pruned, SettlementStatus
@@ -57,7 +57,7 @@ class ReadingsStore(ReadingsQueries):
         with closed_on_error(writer), closed_on_error(self._reader), store_faults(path):
             logged = read_log(writer)
             positions = find_positions(writer, logged)
-            self._sealers = _load_sealers(writer, positions)
+            self._sealers = bookkeeping.load_sealers(writer, positions)
         self.stored = 0  # readings since the start
         self._names = {one.key: name for name, one in self._sealers.items()}
         self._news: dict[int, Run] = {}
@@ -154,6 +154,23 @@ class ReadingsStore(ReadingsQueries):
         else:
             queue.put(sealer.key, sequence, encoded, source)
 
+    def take_once(
+        self, source: TelemetrySource, device: str, measured: Measured, note: StoreNote
+    ) -> None:
+        """Store what was measured and what `note` adds to the queue in one commit, or neither."""
+        sealer, queue = self._sealers.get(device), self._queue
+        if sealer is None or queue.is_full or queue.failure is not None:
+            self.pass_over(source, self._explain_refusal(device))
+            return
+        sequence = sealer.next_sequence
+        now_ms = self._turn_ms or self._read_clock()
+        encoded = sealer.seal_measured(measured, now_ms, self._clock_status)
+        if isinstance(encoded, Rejected):
+            self.pass_over(source, encoded)
+        else:
+            note()
+            queue.put(sealer.key, sequence, encoded, source)
+
     def pass_over(self, source: TelemetrySource, refusal: Rejected | None) -> None:
         """Answer a message that makes no reading when it is its turn; None: there is nothing wrong."""
         if self._queue.failure is None:
@@ -166,6 +183,11 @@ class ReadingsStore(ReadingsQueries):
     def unconfirmed(self) -> UnconfirmedLog:
         """What an external broker may send again."""
         return UnconfirmedLog(self._queue)
+
+    @property
+    def exchanges(self) -> ExchangeLog:
+        """Which QoS 2 messages of the embedded broker's kept sessions are stored."""
+        return ExchangeLog(self._queue)
 
     def take_news(self) -> dict[str, Reading]:
         """Return the newest reading of each device that stored one since this was last asked."""
@@ -326,15 +348,3 @@ class ReadingsStore(ReadingsQueries):
         return StoreError(
             f"readings store {self.path}: transaction {transaction_id.hex()[:16]} is not pending"
         )
-
-
-def _load_sealers(
-    connection: sqlite3.Connection, positions: dict[int, Position]
-) -> dict[str, DeviceSealer]:
-    sealers = {}
-    columns = "SELECT device, name, secret, device_id, profile_hash FROM device"
-    for key, name, secret, device_id, profile_hash in connection.execute(columns).fetchall():
-        sealer = DeviceSealer(key, name, secret, device_id, profile_hash)
-        sealer.next_sequence = positions[key].next_sequence
-        sealers[name] = sealer
-    return sealers

@@ -34,7 +34,7 @@ from gateway.model import topics
 from gateway.model.device import DeviceConfig
 from gateway.model.observation import Measured
 from gateway.model.principal import Principal
-from gateway.ports import TelemetrySource
+from gateway.ports import StoreNote, TelemetrySource
 from gateway.profiles.library import ProfileLibrary
 from gateway.profiles.profile import Profile
 from gateway.readings.store import ReadingsStore
@@ -124,6 +124,11 @@ class CountingSink:
 
     def take(self, source: TelemetrySource, device: str, measured: Measured) -> None:
         self.accept(source, device, "", b"")
+
+    def take_once(
+        self, source: TelemetrySource, device: str, measured: Measured, note: StoreNote
+    ) -> None:
+        raise AssertionError(device)
 
     def pass_over(self, source: TelemetrySource, refusal: Rejected | None) -> None:
         raise AssertionError(refusal)

@@ -12,12 +12,12 @@ from gateway.broker.codec.reasons import Reason
 from gateway.broker.core import BrokerCore
 from gateway.broker.link import ClientLink, LinkContext
 from gateway.broker.message import Message
-from gateway.broker.ports import CommitDone, SessionJournal, VolatileJournal
+from gateway.broker.ports import CommitDone, ExchangeStore, SessionJournal, VolatileJournal
 from gateway.broker.settings import BrokerSettings
 from gateway.errors import Rejected, RejectReason
 from gateway.model.observation import DeviceMessage
 from gateway.model.principal import Principal, PrincipalKind
-from gateway.ports import TelemetrySource
+from gateway.ports import TelemetrySink, TelemetrySource
 from ledger.types.reading import ClockStatus
 from tests.support.mqtt import encode_ack, encode_publish
 
@@ -123,10 +123,11 @@ class Reporter:
 
 def make_core(
     limits: BrokerSettings = LIMITS,
-    sink: Sink | None = None,
+    sink: TelemetrySink | None = None,
     reporter: Reporter | None = None,
     clock: Clock | None = None,
     journal: SessionJournal | None = None,
+    exchanges: ExchangeStore | None = None,
 ) -> BrokerCore:
     return BrokerCore(
         limits,
@@ -134,6 +135,7 @@ def make_core(
         reporter or Reporter(),
         clock or Clock(),
         journal or VolatileJournal(),
+        exchange_store=exchanges,
     )
 
 
@@ -179,6 +181,9 @@ class Script:
         """Connect and take CONNACK away; what follows it stays."""
         self.link.receive(packet)
         self.link.admit(principal)
+        journal = self.core.recorder._journal
+        if not self.sent and not isinstance(journal, VolatileJournal):
+            journal.flush()  # type: ignore[attr-defined]  # a session that is to last waits for it
         connack = self.sent.pop(0)
         assert connack[0] == 0x20
         assert connack[3] == 0, "refused"

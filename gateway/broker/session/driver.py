@@ -4,9 +4,9 @@ Rule: nothing is awaited; what must wait for the disk is done in the journal's c
 connection that it was meant for is still there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from gateway.broker.changes import (
     Delivery,
@@ -17,6 +17,7 @@ from gateway.broker.changes import (
     StoredSession,
 )
 from gateway.broker.codec.reasons import Reason
+from gateway.broker.exchanges import Exchanges
 from gateway.broker.message import Message, Subscription
 from gateway.broker.outbound import OutboundBudget
 from gateway.broker.recorder import Recorder
@@ -25,6 +26,8 @@ from gateway.broker.session.effects import (
     AwaitCommit,
     Drop,
     Effect,
+    Forget,
+    Note,
     PassOn,
     Record,
     Refuse,
@@ -34,38 +37,12 @@ from gateway.broker.session.effects import (
     SendRelease,
 )
 from gateway.broker.session.machine import apply, is_sent_at_once
+from gateway.broker.session.outlet import Outlet
+from gateway.broker.session.receiving import forget_all
 from gateway.broker.session.state import SessionLimits, SessionState, get_size
 from gateway.broker.trie import Grant
 from gateway.clock import Clock
 from gateway.model.principal import Principal
-
-
-class Outlet(Protocol):
-    """The connection of a session, as the session sees it."""
-
-    def room(self) -> int:
-        """Return how many bytes the peer takes now; when there is none, `pump` follows."""
-        ...
-
-    def send_publish(self, delivery: Delivery, now_ms: int, *, is_dup: bool) -> bool:
-        """Send a message; False when the client takes none as long."""
-        ...
-
-    def send_receipt(self, packet_id: int) -> None:
-        """Send PUBREC in its turn, once all that was recorded is on disk."""
-        ...
-
-    def send_release(self, packet_id: int, *, is_known: bool) -> None:
-        """Send PUBREL."""
-        ...
-
-    def send_complete(self, packet_id: int, *, is_known: bool) -> None:
-        """Send PUBCOMP in its turn, once all that was recorded is on disk."""
-        ...
-
-    def close(self, text: str, reason: Reason) -> None:
-        """Detach the session and close the connection, at once."""
-        ...
 
 
 class Session:
@@ -74,6 +51,7 @@ class Session:
     __slots__ = (
         "_budget",
         "_clock",
+        "_exchanges",
         "_recorder",
         "_unsendable",
         "expiry_s",
@@ -87,9 +65,9 @@ class Session:
         key: SessionKey,
         principal: Principal,
         limits: SessionLimits,
-        shared: tuple[OutboundBudget, Recorder, Clock],
+        shared: tuple[OutboundBudget, Recorder, Exchanges, Clock],
     ) -> None:
-        self._budget, self._recorder, self._clock = shared
+        self._budget, self._recorder, self._exchanges, self._clock = shared
         self.principal = principal
         self.expiry_s = 0
         self.outlet: Outlet | None = None
@@ -150,7 +128,7 @@ class Session:
         if state.is_kept:
             self._recorder.record(SessionKept(state.key, self.principal, expiry_s))
         elif was_kept:
-            self._recorder.record(SessionEnded(state.key))
+            self._end_on_disk()
 
     def resume(self) -> None:
         """Send what was in flight again and then what waits, once all that is on disk."""
@@ -172,16 +150,21 @@ class Session:
     def end(self) -> None:
         """Drop everything, and take nothing any more."""
         if self.state.is_kept:
-            self._recorder.record(SessionEnded(self.key))
+            self._end_on_disk()
         self._apply(inputs.Ended())
 
-    def restore(self, stored: StoredSession) -> None:
-        """Become what was on disk. A delivery that may have been sent will be marked DUP."""
+    def restore(self, stored: StoredSession, noted: Collection[int]) -> None:
+        """Become what was on disk. A delivery that may have been sent will be marked DUP.
+
+        `noted` are the packet ids of which the readings store has the reading.
+        """
         state = self.state
         self.expiry_s = stored.expiry_s
         state.is_kept = state.queues_offline = True
         state.subscriptions.update(stored.subscriptions)
         state.received.update(dict.fromkeys(stored.received_packet_ids, True))
+        state.recorded.update(stored.received_packet_ids)
+        state.noted.update(noted)
         for delivery in stored.deliveries:
             state.packet_ids.add(delivery.packet_id)
             state.last_number = delivery.number
@@ -217,9 +200,25 @@ class Session:
         """Take a QoS 2 PUBLISH; tell whether it is new and must be passed on."""
         return self._apply(inputs.Arrived(packet_id))
 
+    def is_noted(self, packet_id: int) -> bool:
+        """Whether the readings store has the QoS 2 message with its packet id, or is taking it."""
+        return packet_id in self.state.noted
+
+    def note(self, packet_id: int) -> None:
+        """Note that the readings store takes a QoS 2 message now."""
+        self._apply(inputs.Noted(packet_id))
+
+    def stored(self, packet_id: int) -> None:
+        """Note that a noted message is on disk and was given to nobody else."""
+        self._apply(inputs.Stored(packet_id))
+
     def passed_on(self, packet_id: int) -> None:
-        """Note that a QoS 2 message was stored or routed."""
+        """Note that a QoS 2 message was routed, and stored if it was to be."""
         self._apply(inputs.PassedOn(packet_id))
+
+    def forgotten(self, packet_id: int) -> None:
+        """Note that the readings store has a packet id no more."""
+        self._apply(inputs.Forgotten(packet_id))
 
     def give_back(self, packet_id: int) -> None:
         """Note that a QoS 2 message was not taken."""
@@ -263,6 +262,12 @@ class Session:
         window, now_ms = self.state.window, self._clock.now_ms()
         self._apply(inputs.Attached(window, number, outlet.room(), now_ms))
 
+    def _end_on_disk(self) -> None:
+        is_in_store = bool(self.state.noted)
+        self._recorder.record(SessionEnded(self.key))
+        if forget_all(self.state):
+            self._exchanges.end(self.key, is_in_store=is_in_store)
+
     def _room(self) -> int:
         return self.outlet.room() if self.outlet is not None else 0
 
@@ -305,8 +310,8 @@ class Session:
         match effect:
             case Record():
                 self._recorder.record(effect.change)
-            case AwaitCommit():
-                self._recorder.after_commit(partial(self._committed, outlet, effect))
+            case Note() | Forget() | AwaitCommit():
+                self._keep(effect)
             case SendRelease() if outlet is not None:
                 outlet.send_release(effect.packet_id, is_known=effect.is_known)
             case SendReceipt() if outlet is not None:
@@ -319,6 +324,17 @@ class Session:
                 pass  # the connection is gone
             case SendPublish() | PassOn() | Drop():
                 pass  # done by `_apply`
+            case _:
+                assert_never(effect)
+
+    def _keep(self, effect: Note | Forget | AwaitCommit) -> None:
+        match effect:
+            case Note(packet_id):
+                self._exchanges.note(self.key, packet_id)
+            case Forget(packet_id):
+                self._exchanges.forget(self.key, packet_id, partial(self.forgotten, packet_id))
+            case AwaitCommit():
+                self._recorder.after_commit(partial(self._committed, self.outlet, effect))
             case _:
                 assert_never(effect)
 

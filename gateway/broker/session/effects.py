@@ -38,6 +38,18 @@ class PassOn(msgspec.Struct, frozen=True, gc=False):
     """The QoS 2 message that arrived is new: store or route it."""
 
 
+class Note(msgspec.Struct, frozen=True, gc=False):
+    """Put the packet id into the commit of the reading that the store takes now."""
+
+    packet_id: int
+
+
+class Forget(msgspec.Struct, frozen=True, gc=False):
+    """Take the packet id out of the readings store; tell `Forgotten` once that is on disk."""
+
+    packet_id: int
+
+
 class Refuse(msgspec.Struct, frozen=True, gc=False):
     """The client did what it must not: close its connection."""
 
@@ -67,6 +79,8 @@ Effect: TypeAlias = (
     | SendReceipt
     | SendComplete
     | PassOn
+    | Note
+    | Forget
     | Refuse
     | Record
     | AwaitCommit

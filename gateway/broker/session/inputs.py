@@ -96,8 +96,20 @@ class Arrived(msgspec.Struct, frozen=True, gc=False):
     packet_id: int
 
 
+class Noted(msgspec.Struct, frozen=True, gc=False):
+    """The readings store takes the QoS 2 message with this packet id."""
+
+    packet_id: int
+
+
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """The noted message with this packet id is on disk, and nobody else was given it."""
+
+    packet_id: int
+
+
 class PassedOn(msgspec.Struct, frozen=True, gc=False):
-    """The QoS 2 message with this packet id was stored or routed: it may be acknowledged."""
+    """The QoS 2 message with this packet id was routed, and stored if it was to be."""
 
     packet_id: int
 
@@ -110,6 +122,12 @@ class GivenBack(msgspec.Struct, frozen=True, gc=False):
 
 class Released(msgspec.Struct, frozen=True, gc=False):
     """PUBREL came."""
+
+    packet_id: int
+
+
+class Forgotten(msgspec.Struct, frozen=True, gc=False):
+    """The readings store has the packet id no more, and that is on disk."""
 
     packet_id: int
 
@@ -148,9 +166,12 @@ Input: TypeAlias = (
     | Attached
     | Detached
     | Arrived
+    | Noted
+    | Stored
     | PassedOn
     | GivenBack
     | Released
+    | Forgotten
     | Subscribed
     | Unsubscribed
     | Narrowed

@@ -29,25 +29,21 @@ from gateway.broker.session.effects import (
 )
 from gateway.broker.session.inputs import (
     Acknowledged,
-    Arrived,
     Attached,
     Committed,
     Completed,
     Deliver,
     Detached,
     Ended,
-    GivenBack,
     Input,
     Narrowed,
-    PassedOn,
     Received,
-    Released,
     Subscribed,
     Unsendable,
     Unsubscribed,
     Writable,
 )
-from gateway.broker.session.receiving import apply_received
+from gateway.broker.session.receiving import apply_received, forget_all
 from gateway.broker.session.state import SessionState, get_inflight_count, get_size
 
 PACKET_ID_MAX = 65_535
@@ -67,14 +63,12 @@ def apply(state: SessionState, event: Input) -> Effects:
             return tuple(_pump(state, event.room, event.now_ms))
         case Received() | Completed() | Committed():
             return _apply_two_step(state, event)
-        case Arrived() | PassedOn() | GivenBack() | Released():
-            return apply_received(state, event)
         case Subscribed() | Unsubscribed():
             return process_subscriptions(state, event)
         case Attached() | Detached() | Narrowed() | Ended():
             return _apply_lifecycle(state, event)
         case _:
-            assert_never(event)
+            return apply_received(state, event)
 
 
 def is_sent_at_once(state: SessionState, qos: int, room: int) -> bool:
@@ -209,6 +203,7 @@ def process_ended(state: SessionState) -> Effects:
     state.is_connected = state.is_kept = False
     for held in (state.queue, state.inflight, state.released, state.packet_ids, state.received):
         held.clear()
+    forget_all(state)
     state.held_bytes = 0
     return NOTHING
 

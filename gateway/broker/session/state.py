@@ -45,6 +45,9 @@ class SessionState:
     packet_ids: set[int] = field(default_factory=set)  # of all three
     releasing: set[int] = field(default_factory=set)  # PUBREL waits for the disk
     received: dict[int, bool] = field(default_factory=dict)  # True once stored or routed
+    noted: set[int] = field(default_factory=set)  # of those, in the readings store with a reading
+    recorded: set[int] = field(default_factory=set)  # of those, in the journal
+    forgetting: set[int] = field(default_factory=set)  # PUBCOMP waits for the readings store
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.errors import Rejected, RejectReason
 from gateway.model.device import DeviceConfig
 from gateway.model.observation import Measured
-from gateway.ports import MeasuredSink, TelemetrySource
+from gateway.ports import MeasuredSink, StoreNote, TelemetrySource
 from gateway.profiles.json_payload import JsonDecoder, JsonProfile
 from gateway.profiles.profile import Profile
 
@@ -36,3 +36,14 @@ class MqttConnector:
             self._sink.take(source, device, measured)
         else:
             self._sink.pass_over(source, measured)
+
+    def accept_once(
+        self, source: TelemetrySource, device: str, topic: str, payload: bytes, note: StoreNote
+    ) -> None:
+        """Do the same; what `note` adds is on disk together with the reading."""
+        decoder = self._decoders.get(device)
+        measured = None if decoder is None else decoder.decode(topic, payload)
+        if isinstance(measured, Measured):
+            self._sink.take_once(source, device, measured, note)
+        else:
+            self.accept(source, device, topic, payload)  # there is nothing to note

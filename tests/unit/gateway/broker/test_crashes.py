@@ -18,8 +18,7 @@ from gateway.broker.codec import wire
 from gateway.broker.core import BrokerCore
 from gateway.broker.durable.database import open_database
 from gateway.broker.durable.loading import load
-from gateway.broker.durable.pending import PendingChanges
-from gateway.broker.ports import CommitDone, SessionJournal
+from gateway.broker.ports import SessionJournal
 from tests.support.broker_script import (
     READER,
     Clock,
@@ -30,6 +29,7 @@ from tests.support.broker_script import (
     subscribe,
 )
 from tests.support.mqtt import encode_ack
+from tests.support.pending_journal import PendingJournal
 
 SEEDS = range(40)
 MESSAGES = 30
@@ -272,44 +272,6 @@ class Simulation:
             self.commit()
 
 
-class PendingJournal:
-    """What `SqliteJournal` does, without its thread and its timers: commits come when they are told."""
-
-    is_durable = True
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        loaded = load(connection)
-        self.stored = loaded.state
-        self.pending = PendingChanges(loaded.sessions, loaded.messages)
-        self.waiting: list[tuple[int, CommitDone]] = []
-
-    def load(self) -> StoredState:
-        return self.stored
-
-    def record(self, change: Change) -> None:
-        self.pending.add(change)
-
-    def commit(self, done: CommitDone) -> None:
-        self.waiting.append((self.pending.last, done))
-        if len(self.waiting) == 1:
-            self.settle()
-
-    def write(self) -> None:
-        batch = self.pending.take(with_unpromised=True)
-        self.connection.execute("BEGIN")
-        batch.execute(self.connection)
-        self.connection.execute("COMMIT")
-
-    def settle(self) -> None:
-        """Answer whose changes are on disk, or came to nothing."""
-        while self.waiting:
-            first = self.pending.first
-            if first is not None and first <= self.waiting[0][0]:
-                return
-            self.waiting.pop(0)[1](None)
-
-
 class DatabaseSimulation(Simulation):
     """The same broker over the journal's own database and its joining of changes."""
 
@@ -322,8 +284,7 @@ class DatabaseSimulation(Simulation):
         return self.pending_journal
 
     def commit(self) -> None:
-        self.pending_journal.write()
-        self.pending_journal.settle()
+        self.pending_journal.flush()
 
     def lose(self) -> None:
         if self.chance.random() < 0.5:

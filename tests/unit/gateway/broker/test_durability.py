@@ -154,6 +154,17 @@ def test_subscriptions_are_promised_when_they_are_on_disk():
     assert script.take() == [b"\xb0\2\0\2"]
 
 
+def test_subscriptions_of_a_session_that_is_not_kept_wait_for_nobody():
+    writer, journal = start()
+    kept(writer, journal).close("lost")
+    assert journal.changes, "the end of another one's connection is not on disk yet"
+
+    writer.link.receive(subscribe("a", 1))
+    assert writer.take() == [SUBACK]
+    writer.link.receive(b"\xa2\5\0\2\0\1a")
+    assert writer.take() == [b"\xb0\2\0\2"]
+
+
 def test_qos_2_to_a_kept_session_goes_out_and_is_released_from_disk_only():
     writer, journal = start()
     reader = kept(writer, journal, qos=2)

@@ -1,5 +1,6 @@
 """Waiting sessions are bounded per principal and in all, and expire."""
 
+from gateway.broker.exchanges import Exchanges
 from gateway.broker.outbound import OutboundBudget
 from gateway.broker.ports import VolatileJournal
 from gateway.broker.recorder import Recorder
@@ -16,7 +17,8 @@ EXPIRY_S = 10
 
 def left(registry: SessionRegistry, principal: str, client_id: str, now_ms: int) -> Session:
     owner = Principal(principal, PrincipalKind.DEVICE, (), ())
-    shared = (OutboundBudget(1_000), Recorder(VolatileJournal()), SystemClock())
+    recorder = Recorder(VolatileJournal())
+    shared = (OutboundBudget(1_000), recorder, Exchanges(recorder, None), SystemClock())
     session = Session((principal, client_id), owner, SessionLimits(1, 1, 1, 1), shared)
     session.set_expiry(EXPIRY_S)
     registry.add(session)

@@ -62,9 +62,15 @@ class Notes:
 class Sink:
     def __init__(self):
         self.accepted = []
+        self.is_overloaded = False
 
     def accept(self, source, device, topic, payload):
         self.accepted.append((device, payload))
+
+    def accept_once(self, source, device, topic, payload, note):
+        if not self.is_overloaded:
+            note()
+        self.accept(source, device, topic, payload)
 
 
 class Lab:
@@ -126,6 +132,20 @@ async def test_a_commit_while_the_broker_is_away_is_acknowledged_when_it_asks_ag
     assert lab.broker.problem == ""
     lab.comes(1, is_dup=True)
     assert len(lab.sink.accepted) == 1
+    assert lab.client.acknowledged == [1]
+
+
+async def test_what_the_store_did_not_take_is_new_when_it_comes_again_after_a_kill(lab):
+    lab.sink.is_overloaded = True
+    lab.comes(1)
+    lab.broker.refused(Rejected(RejectReason.OVERLOADED, "too fast"))
+    lab.sink.is_overloaded = False
+    lab.start()
+    lab.broker.connected(is_resumed=True)
+    lab.comes(1, is_dup=True)
+    lab.broker.settled(1)
+
+    assert len(lab.sink.accepted) == 2
     assert lab.client.acknowledged == [1]
 
 

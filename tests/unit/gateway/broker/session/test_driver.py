@@ -3,6 +3,7 @@
 from gateway.broker.changes import Delivery
 from gateway.broker.codec.reasons import Reason
 from gateway.broker.codec.wire import PUBACK, PUBCOMP, PUBREC, PUBREL
+from gateway.broker.exchanges import Exchanges
 from gateway.broker.message import Message
 from gateway.broker.outbound import OutboundBudget
 from gateway.broker.ports import VolatileJournal
@@ -63,7 +64,9 @@ class Picky(Wire):
 
 
 def make_session(budget: OutboundBudget | None = None) -> Session:
-    shared = (budget or OutboundBudget(BUDGET), Recorder(VolatileJournal()), SystemClock())
+    recorder = Recorder(VolatileJournal())
+    exchanges = Exchanges(recorder, None)
+    shared = (budget or OutboundBudget(BUDGET), recorder, exchanges, SystemClock())
     return Session(("reader", "c1"), PRINCIPAL, LIMITS, shared)
 
 

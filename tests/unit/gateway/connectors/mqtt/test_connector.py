@@ -20,6 +20,10 @@ class Store:
     def take(self, source, device, measured):
         self.taken.append((source, device, measured))
 
+    def take_once(self, source, device, measured, note):
+        note()
+        self.take(source, device, measured)
+
     def pass_over(self, source, refusal):
         self.passed_over.append((source, refusal))
 
@@ -72,3 +76,17 @@ def test_a_topic_without_readings_is_done_in_its_turn():
     make_connector(store).accept(source, "plug", "plug/online", b"true")
     assert store.passed_over == [(source, None)]
     assert store.taken == []
+
+
+def test_only_what_is_stored_is_noted():
+    store, source, noted = Store(), Outcomes(nobody_answers_yet), []
+    connector = make_connector(store)
+    for payload in (b'{"power_active_total": 5}', b"{"):
+        connector.accept_once(source, "meter", UP, payload, lambda: noted.append(len(store.taken)))
+    connector.accept_once(source, "ghost", UP, b"{}", lambda: noted.append(-1))
+    connector.accept_once(source, "plug", "plug/online", b"true", lambda: noted.append(-1))
+
+    assert noted == [0], "before the reading that it belongs to"
+    assert len(store.taken) == 1
+    assert [refusal for _, refusal in store.passed_over][-1] is None
+    assert len(store.passed_over) == 3
