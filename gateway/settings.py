@@ -100,6 +100,11 @@ class Home:
         return self.path / "ledger" / "chain.db"
 
     @property
+    def trail(self) -> Path:
+        """What a light node keeps: headers and certificates."""
+        return self.chain.parent / "trail.db"
+
+    @property
     def snapshots(self) -> Path:
         """What nodes that join may start from: the state at the newest epochs' ends."""
         return self.chain.parent / "snapshots"
@@ -156,8 +161,10 @@ class LedgerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Without `listen` connections are outbound only, which is enough behind NAT. `archive_url_file` holds
     the URL of a PostgreSQL database into which the chain is followed. A node without a chain starts from a
     snapshot that stands on `checkpoint`, `EPOCH:HASH`. Of its blocks it keeps the newest `keep_blocks`, 0: all.
+    With the role `light` it executes nothing and follows headers and certificates alone.
     """
 
+    role: Literal["full", "light"] = "full"
     listen: str = ""
     peers: tuple[str, ...] = ()
     tls: bool = True

@@ -1,6 +1,7 @@
 """`smartshare init`: a home folder with an identity, a chain of its own or a known one, and commented settings."""
 
 import json
+from typing import Literal
 
 import msgspec
 
@@ -45,6 +46,7 @@ readings_max = 1000
 age_max_ms = 10000
 
 [ledger]
+role = "{role}"             # "light": follows headers and certificates only, executes and keeps no chain
 listen = {ledger_listen}               # "0.0.0.0:8884": where other nodes reach this one; "": outbound only
 peers = {peers}                # "ssp1...@192.168.1.20:8884": nodes to stay connected to
 # tls = true               # between nodes
@@ -74,7 +76,7 @@ class Membership(msgspec.Struct, frozen=True):
     """The network that a node founds, or joins where `genesis` is given; and how it reaches others.
 
     With a verified `snapshot` of that network it starts from there instead of the first block; with a
-    `checkpoint` alone it asks its peers for one.
+    `checkpoint` alone it asks its peers for one. With the role `light` it follows headers only.
     """
 
     options: NetworkOptions = NetworkOptions()
@@ -83,6 +85,7 @@ class Membership(msgspec.Struct, frozen=True):
     checkpoint: str = ""
     listen: str = ""
     peers: tuple[str, ...] = ()
+    role: Literal["full", "light"] = "full"
 
 
 def initialise(
@@ -117,6 +120,7 @@ def initialise(
         write_atomic(home.devices, _DEVICES_TEMPLATE.encode())
         settings = _SETTINGS_TEMPLATE.format(
             name=name,
+            role=membership.role,
             listen=listen,
             ledger_listen=json.dumps(membership.listen),
             peers=json.dumps(membership.peers),

@@ -40,6 +40,11 @@ def _add_init(commands: Commands) -> None:
         "--checkpoint", metavar="EPOCH:HASH", help="start there, with a state that peers give"
     )
     init.add_argument(
+        "--light",
+        action="store_true",
+        help="follow headers and certificates only, by way of --peer",
+    )
+    init.add_argument(
         "--snapshot", type=Path, metavar="FILE", help="with --checkpoint: start from this state"
     )
     init.add_argument(

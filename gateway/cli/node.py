@@ -21,12 +21,7 @@ def init(options: argparse.Namespace) -> int:
     home = home_of(options)
     if options.card:
         return _make_card(home, options)
-    if options.snapshot and not options.checkpoint:
-        raise SettingsError("--snapshot needs --checkpoint: the block that you trust")
-    if options.checkpoint and not options.join:
-        raise SettingsError("--checkpoint needs --join: it is of a chain that exists")
-    if options.join and options.foundation is not None:
-        raise SettingsError("--foundation is for a new network: the genesis to join names its own")
+    _check_init(options)
     parse_listen(options.listen)
     foundation = None if options.foundation is None else parse_address(options.foundation)
     if options.ledger_listen:
@@ -46,6 +41,7 @@ def init(options: argparse.Namespace) -> int:
         checkpoint=options.checkpoint or "",
         listen=options.ledger_listen,
         peers=tuple(options.peer),
+        role="light" if options.light else "full",
     )
     keys = initialise(
         home,
@@ -70,6 +66,20 @@ def init(options: argparse.Namespace) -> int:
         f"`smartshare device add NAME --profile PROFILE --home {home.path}`.",
     )
     return 0
+
+
+def _check_init(options: argparse.Namespace) -> None:
+    """Raise `SettingsError` for options that do not go together."""
+    if options.snapshot and not options.checkpoint:
+        raise SettingsError("--snapshot needs --checkpoint: the block that you trust")
+    if options.checkpoint and not options.join:
+        raise SettingsError("--checkpoint needs --join: it is of a chain that exists")
+    if options.light and not (options.join and options.peer):
+        raise SettingsError("--light needs --join and --peer: a chain, and a full node of it")
+    if options.light and (options.ledger_listen or options.snapshot):
+        raise SettingsError("--light takes no --ledger-listen and no --snapshot: it keeps no chain")
+    if options.join and options.foundation is not None:
+        raise SettingsError("--foundation is for a new network: the genesis to join names its own")
 
 
 def _make_card(home: Home, options: argparse.Namespace) -> int:

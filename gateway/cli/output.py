@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from gateway.errors import SettingsError
-from gateway.settings import Home
+from gateway.model.ledger_api import LIGHT_REFUSAL
+from gateway.settings import Home, load_settings
 
 
 def emit(options: argparse.Namespace, data: object, text: str) -> None:
@@ -37,3 +38,11 @@ def home_of(options: argparse.Namespace) -> Home:
     if path is None:
         raise SettingsError("which home folder? add --home DIR, or set SMARTSHARE_HOME")
     return Home(path.resolve())
+
+
+def full_home_of(options: argparse.Namespace) -> Home:
+    """Return the home of a node that has a chain; raises `SettingsError` for a light one, too."""
+    home = home_of(options)
+    if load_settings(home).ledger.role == "light":
+        raise SettingsError(LIGHT_REFUSAL)
+    return home

@@ -2,7 +2,7 @@
 
 import argparse
 
-from gateway.cli.output import emit, home_of
+from gateway.cli.output import emit, full_home_of
 from gateway.errors import SettingsError
 from gateway.ledger_host.snapshot_files import find_snapshot, load_checkpoint
 from gateway.settings import write_atomic
@@ -10,14 +10,14 @@ from gateway.settings import write_atomic
 
 def checkpoint(options: argparse.Namespace) -> int:
     """Print the newest epoch's end."""
-    found = load_checkpoint(home_of(options))
+    found = load_checkpoint(full_home_of(options))
     emit(options, {"epoch": found.epoch, "hash": found.hash.hex()}, str(found))
     return 0
 
 
 def snapshot(options: argparse.Namespace) -> int:
     """Write the newest snapshot to a file."""
-    kept = find_snapshot(home_of(options))
+    kept = find_snapshot(full_home_of(options))
     try:
         data = kept.read_bytes()
         write_atomic(options.output, data)

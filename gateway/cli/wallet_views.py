@@ -10,7 +10,7 @@ from gateway.app.amounts import format_ssp
 from gateway.app.metering_file import MeteringFile
 from gateway.app.operator import Operator
 from gateway.app.registry import load_devices
-from gateway.cli.output import emit, home_of, table
+from gateway.cli.output import emit, full_home_of, home_of, table
 from gateway.errors import SettingsError
 from gateway.ledger_host.history_file import HistoryFile, HistoryLine
 from gateway.metering.pages import decode_page
@@ -39,7 +39,7 @@ def history(options: argparse.Namespace) -> int:
     """Print the newest lines of the history with the running balance."""
     if not 1 <= options.last <= LAST_MAX:
         raise SettingsError(f"--last {options.last}: from 1 to {LAST_MAX}")
-    lines = (line for line in HistoryFile(home_of(options)).lines() if line.entries)
+    lines = (line for line in HistoryFile(full_home_of(options)).lines() if line.entries)
     newest: deque[HistoryLine] = deque(lines, maxlen=options.last)
     rows = [
         (

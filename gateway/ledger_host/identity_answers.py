@@ -7,6 +7,7 @@ from gateway.model.ledger_api import IdentityReply, RevocationReply, SoftwareRep
 from ledger.node.node import LedgerNode
 from ledger.node.views import IdentityView
 from ledger.params import LEASE_MS
+from ledger.types.identity_records import Revocation, Software
 
 _T = TypeVar("_T")
 
@@ -32,27 +33,35 @@ class IdentityAnswers:
 
     def revocation(self, grant_id: bytes) -> RevocationReply:
         """Return a grant's revocation."""
-        found = self._on_loop(lambda: self._node.revocation(grant_id))
-        if found is None:
-            return RevocationReply("none")
-        return RevocationReply(
-            state=found.state.name.lower(),
-            by=found.by.hex(),
-            subject=found.subject.hex(),
-            cause=found.cause.name.lower(),
-            note=found.note,
-            height=found.height,
-            statement=found.statement,
-            decision=found.decision,
-            decided_height=found.decided_height,
-        )
+        return build_revocation_reply(self._on_loop(lambda: self._node.revocation(grant_id)))
 
     def software(self, measurement: bytes) -> SoftwareReply:
         """Return whether a measurement is listed."""
-        found = self._on_loop(lambda: self._node.software(measurement))
-        if found is None:
-            return SoftwareReply(listed=False)
-        return SoftwareReply(listed=True, label=found.label, height=found.height)
+        return build_software_reply(self._on_loop(lambda: self._node.software(measurement)))
+
+
+def build_revocation_reply(found: Revocation | None) -> RevocationReply:
+    """Return a revocation in the words of the reply."""
+    if found is None:
+        return RevocationReply("none")
+    return RevocationReply(
+        state=found.state.name.lower(),
+        by=found.by.hex(),
+        subject=found.subject.hex(),
+        cause=found.cause.name.lower(),
+        note=found.note,
+        height=found.height,
+        statement=found.statement,
+        decision=found.decision,
+        decided_height=found.decided_height,
+    )
+
+
+def build_software_reply(found: Software | None) -> SoftwareReply:
+    """Return a listed measurement in the words of the reply."""
+    if found is None:
+        return SoftwareReply(listed=False)
+    return SoftwareReply(listed=True, label=found.label, height=found.height)
 
 
 def build_identity_reply(view: IdentityView) -> IdentityReply:

@@ -53,8 +53,7 @@ class StakeAnswers:
 
     def parameters(self) -> ParametersReply:
         """Return the parameters in force."""
-        rows = self._on_loop(lambda: list_parameters(self._node.state()))
-        return ParametersReply(tuple(ParameterReply(*row) for row in rows))
+        return self._on_loop(lambda: build_parameters_reply(self._node.state()))
 
     def proposals(self) -> ProposalsReply:
         """Return the proposals that have something ahead of them."""
@@ -74,14 +73,24 @@ class StakeAnswers:
 
     def stake(self, address: bytes) -> StakeReply:
         """Return an account's stake and vote."""
-        found = self._on_loop(lambda: describe_stake(self._node.state(), address))
-        return StakeReply(
-            stake=found.stake,
-            unbonding=tuple((entry.free_at_ms, entry.amount) for entry in found.unbonding),
-            choices=tuple(choice.hex() for choice in found.choices),
-            free_left=found.free_left,
-            free_an_epoch=found.free_an_epoch,
-        )
+        return self._on_loop(lambda: build_stake_reply(self._node.state(), address))
+
+
+def build_parameters_reply(state: StateReader) -> ParametersReply:
+    """Return the parameters of a state in the words of the reply."""
+    return ParametersReply(tuple(ParameterReply(*row) for row in list_parameters(state)))
+
+
+def build_stake_reply(state: StateReader, address: bytes) -> StakeReply:
+    """Return an account's stake and vote in the words of the reply."""
+    found = describe_stake(state, address)
+    return StakeReply(
+        stake=found.stake,
+        unbonding=tuple((entry.free_at_ms, entry.amount) for entry in found.unbonding),
+        choices=tuple(choice.hex() for choice in found.choices),
+        free_left=found.free_left,
+        free_an_epoch=found.free_an_epoch,
+    )
 
 
 def list_skipped(state: StateReader, header: Header) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ from typing import Literal
 
 import msgspec
 
+LIGHT_REFUSAL = "this gateway follows headers only (role light): ask a full node"
+
 
 class StatusReply(msgspec.Struct, frozen=True):
     """How the chain is doing; `time_ms` is the newest block's.

@@ -6,7 +6,8 @@ Rule 2: a final block's ancestors are final, so a certificate may be about a des
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Self, TypeVar
 
 from ledger.codec.canonical import Decoder
 from ledger.consensus.certificate import decode_signers, verify_certificate
@@ -29,27 +30,45 @@ class NotFinalError(Exception):
     """Why a block is not proven to be final, in one line."""
 
 
-class TrustedAgents:
-    """The agents that are trusted, from an epoch on: those of the genesis, then of each change."""
+@dataclass(frozen=True, slots=True)
+class TrustedSet:
+    """The agents of a chain that are trusted from `since_epoch` on, in the order of their seats."""
 
-    def __init__(self, genesis: Genesis) -> None:
+    chain_id: bytes
+    since_epoch: int
+    nodes: tuple[bytes, ...]
+    keys: tuple[bytes, ...]
+
+    @classmethod
+    def of_genesis(cls, genesis: Genesis) -> Self:
+        """Return the agents that a genesis names."""
         by_seat = sorted(genesis.agents, key=lambda agent: agent.node)
-        self._chain_id = genesis_chain_id(genesis)
-        self._nodes = tuple(agent.node for agent in by_seat)
-        self._keys = tuple(agent.consensus for agent in by_seat)
-        self._since_epoch = 0
+        nodes = tuple(agent.node for agent in by_seat)
+        return cls(genesis_chain_id(genesis), 0, nodes, tuple(agent.consensus for agent in by_seat))
 
-    def follow(self, changes: Sequence[SetChange]) -> None:
-        """Take over the agents of each change in turn; raises `NotFinalError` at one that fails."""
-        for change in changes:
-            self._take(change)
+    def after(self, change: SetChange) -> "TrustedSet":
+        """Return the agents that a change hands over to; raises `NotFinalError` where it is not certified."""
+        header, agents = _decode(_headers, change.header), _decode(_sets, change.next_set)
+        if header.chain_id != self.chain_id:
+            raise NotFinalError("a change of agents is another chain's")
+        names_set = header.next_set_hash == hash_agent_set(agents)
+        if not names_set or agents.epoch != header.epoch + 1:
+            raise NotFinalError("an end block names other agents than the change does")
+        self.check_final(change.header, change.certificate, change.descendants)
+        return self.named_by(agents)
+
+    def named_by(self, agents: AgentSet) -> "TrustedSet":
+        """Return the agents of a set of the same chain whose certificate was checked before."""
+        nodes = tuple(seat.node for seat in agents.seats)
+        keys = tuple(seat.consensus for seat in agents.seats)
+        return TrustedSet(self.chain_id, agents.epoch, nodes, keys)
 
     def check_final(
         self, encoded: bytes, certificate: bytes, descendants: Sequence[bytes]
     ) -> tuple[bytes, ...]:
         """Return the nodes whose votes made this header's block final; raises `NotFinalError`."""
         header = _decode(_headers, encoded)
-        if header.epoch < self._since_epoch:
+        if header.epoch < self.since_epoch:
             raise NotFinalError("a change of agents comes after the block")
         certified_hash, certified = header_hash(encoded), header
         for descendant in descendants:
@@ -65,22 +84,28 @@ class TrustedAgents:
         )
         if not is_of_block:
             raise NotFinalError("it does not make this block final")
-        refusal = verify_certificate(votes, self._chain_id, self._keys)
+        refusal = verify_certificate(votes, self.chain_id, self.keys)
         if refusal is not None:
             raise NotFinalError(str(refusal))
-        return tuple(self._nodes[seat] for seat in decode_signers(votes.signers))
+        return tuple(self.nodes[seat] for seat in decode_signers(votes.signers))
 
-    def _take(self, change: SetChange) -> None:
-        header, agents = _decode(_headers, change.header), _decode(_sets, change.next_set)
-        if header.chain_id != self._chain_id:
-            raise NotFinalError("a change of agents is another chain's")
-        names_set = header.next_set_hash == hash_agent_set(agents)
-        if not names_set or agents.epoch != header.epoch + 1:
-            raise NotFinalError("an end block names other agents than the change does")
-        self.check_final(change.header, change.certificate, change.descendants)
-        self._nodes = tuple(seat.node for seat in agents.seats)
-        self._keys = tuple(seat.consensus for seat in agents.seats)
-        self._since_epoch = agents.epoch
+
+class TrustedAgents:
+    """The agents that are trusted, from an epoch on: those of the genesis, then of each change."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self._newest = TrustedSet.of_genesis(genesis)
+
+    def follow(self, changes: Sequence[SetChange]) -> None:
+        """Take over the agents of each change in turn; raises `NotFinalError` at one that fails."""
+        for change in changes:
+            self._newest = self._newest.after(change)
+
+    def check_final(
+        self, encoded: bytes, certificate: bytes, descendants: Sequence[bytes]
+    ) -> tuple[bytes, ...]:
+        """Return the nodes whose votes made this header's block final; raises `NotFinalError`."""
+        return self._newest.check_final(encoded, certificate, descendants)
 
 
 def _decode(decoder: Decoder[_T], data: bytes) -> _T:

@@ -11,6 +11,7 @@ from ledger.crypto.hashing import sha256
 from ledger.errors import Rejected
 from ledger.network import topics
 from ledger.network.budget import DistinctByKey, RecentDigests, TokenBucket
+from ledger.network.light_messages import LightAnswer, LightRequest
 from ledger.network.standing import Fault, Standing
 from ledger.network.wire import (
     Addresses,
@@ -70,8 +71,10 @@ _KINDS: dict[type[NetworkMessage], str] = {
     GetSnapshot: topics.DIRECT,
     SnapshotPart: topics.DIRECT,
     Pruned: topics.DIRECT,
+    LightRequest: topics.DIRECT,
+    LightAnswer: topics.DIRECT,
 }
-_REQUESTS = (GetBlock, GetProposal, GetChain, GetSnapshot)
+_REQUESTS = (GetBlock, GetProposal, GetChain, GetSnapshot, LightRequest)
 
 
 @dataclass(frozen=True, slots=True)

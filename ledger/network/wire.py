@@ -1,7 +1,7 @@
 """The bytes between nodes: one canonical MessagePack message, with its limit.
 
 Beside what consensus says (`ledger.types.messages`), nodes pass on transactions and each other's
-addresses, and hand out snapshots.
+addresses, hand out snapshots, and answer light nodes (`ledger.network.light_messages`).
 """
 
 from typing import Annotated
@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from ledger.codec.canonical import Decoder, encode
 from ledger.errors import CodecError, Reason, Rejected
+from ledger.network.light_messages import LightMessage
 from ledger.params import TRANSACTION_BYTES_MAX
 from ledger.types.messages import Message
 from ledger.types.primitives import Address, Counter
@@ -76,7 +77,7 @@ class Pruned(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
 
 
 SnapshotMessage = GetSnapshot | SnapshotPart | Pruned
-NetworkMessage = Message | Transactions | Addresses | SnapshotMessage
+NetworkMessage = Message | Transactions | Addresses | SnapshotMessage | LightMessage
 _decoder: Decoder[NetworkMessage] = Decoder(NetworkMessage)  # type: ignore[arg-type]  # a union is no class
 
 

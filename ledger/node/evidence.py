@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from ledger.codec.canonical import Decoder, encode
 from ledger.codec.merkle import audit_path
 from ledger.consensus.certificate import verify_certificate
@@ -98,12 +100,20 @@ def load_evidence(
     Raises `CorruptStorageError` where the database does not prove it.
     """
     with reader.snapshot():  # blocks may be dropped meanwhile
-        return _load_evidence(reader, transaction_id, genesis)
+        found = load_inclusion(reader, transaction_id, genesis)
+        if found is None:
+            return None
+        epoch = _headers.decode(found.header).epoch
+        return msgspec.structs.replace(found, set_changes=load_set_changes(reader, epoch, genesis))
 
 
-def _load_evidence(
+def load_inclusion(
     reader: ChainReader, transaction_id: bytes, genesis: Genesis
 ) -> AnchorEvidence | None:
+    """Return the evidence without set changes, for somebody who knows the agents; raises as above.
+
+    The caller holds a snapshot of the database.
+    """
     found = reader.transaction(transaction_id)
     if found is None:
         return None
@@ -123,7 +133,6 @@ def _load_evidence(
         header=block.header_bytes,
         certificate=encode(proof.certificate),
         descendants=proof.headers,
-        set_changes=load_set_changes(reader, block.header.epoch, genesis),
     )
 
 

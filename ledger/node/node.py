@@ -104,7 +104,7 @@ class LedgerNode:
         self._reader = reader
         self._chain = chain
         self._queries = queries
-        self._prover = StateProver(reader.path, chain, genesis)
+        self.prover = StateProver(reader.path, chain, genesis)
         self._failed = FailedTransactions()
         self._clock = clock
         self._mempool = Mempool()
@@ -338,7 +338,7 @@ class LedgerNode:
 
     def prove(self, key: bytes) -> StateEvidence | Rejected:
         """Prove what stands under a key of the newest final state; from any thread but the loop's."""
-        return self._prover.prove(key)
+        return self.prover.prove(key)
 
     def query(self, contract: bytes, method: str, args: bytes) -> ExecutionResult | Rejected:
         """Ask a contract at the newest final block; `args` is canonical MessagePack.

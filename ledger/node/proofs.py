@@ -3,19 +3,32 @@
 For any thread but the event loop's: each proof opens the database for itself.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.codec.canonical import encode
 from ledger.errors import CorruptStorageError, Reason, Rejected
 from ledger.light import StateEvidence
+from ledger.network.light_messages import STATE_KEY_BYTES_MAX
 from ledger.node.chain import Chain
 from ledger.node.evidence import load_proof, load_set_changes
-from ledger.params import CONTRACT_KEY_BYTES_MAX
+from ledger.state.commitment import StateProof
 from ledger.storage.faults import describe_corruption
-from ledger.storage.reader import ChainReader
+from ledger.storage.reader import ChainReader, StoredBlock
+from ledger.types.block import FinalityProof
 from ledger.types.genesis import Genesis
 
-KEY_BYTES_MAX = 1 + 32 + CONTRACT_KEY_BYTES_MAX  # the longest key of the state
+ONE_MOMENT_TRIES = 5  # blocks are far longer apart than a few proofs take
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenKeys:
+    """What stands under some keys behind one final block, in the order in which they were asked for."""
+
+    block: StoredBlock
+    final: FinalityProof
+    values: tuple[tuple[bytes | None, StateProof], ...]
 
 
 class StateProver:
@@ -28,16 +41,37 @@ class StateProver:
 
     def prove(self, key: bytes) -> StateEvidence | Rejected:
         """Return what proves what stands under `key`; `Rejected` while there is no block yet."""
-        if not 0 < len(key) <= KEY_BYTES_MAX:
-            return Rejected(Reason.OUT_OF_RANGE, f"a key of the state has 1..{KEY_BYTES_MAX} bytes")
         reader = ChainReader.open(self._path)
         try:
-            return self._prove(key, reader)
+            proven = self.prove_all((key,), reader)
+            if isinstance(proven, Rejected):
+                return proven
+            ((value, proof),) = proven.values
+            return StateEvidence(
+                key=key,
+                value=value,
+                proof=proof,
+                header=proven.block.header_bytes,
+                certificate=encode(proven.final.certificate),
+                descendants=proven.final.headers,
+                set_changes=load_set_changes(reader, proven.block.header.epoch, self._genesis),
+            )
         finally:
             reader.close()
 
-    def _prove(self, key: bytes, reader: ChainReader) -> StateEvidence | Rejected:
-        tip, value, proof = self._chain.prove(key, reader)
+    def prove_all(self, keys: Sequence[bytes], reader: ChainReader) -> ProvenKeys | Rejected:
+        """Prove several keys behind one and the same block; the reader is the caller's."""
+        if not all(0 < len(key) <= STATE_KEY_BYTES_MAX for key in keys):
+            return Rejected(
+                Reason.OUT_OF_RANGE, f"a key of the state has 1..{STATE_KEY_BYTES_MAX} bytes"
+            )
+        for _ in range(ONE_MOMENT_TRIES):
+            found = [self._chain.prove(key, reader) for key in keys]
+            if len({tip.hash for tip, _, _ in found}) == 1:
+                break
+        else:
+            return Rejected(Reason.BUSY, "blocks come faster than proofs: ask again")
+        tip = found[0][0]
         block = reader.block(tip.height) if tip.height else None
         if block is None:
             return Rejected(Reason.BUSY, "there is no final block yet: ask again")
@@ -46,13 +80,5 @@ class StateProver:
         if block.hash != tip.hash:
             detail = f"block {tip.height} is not the one that was written"
             raise CorruptStorageError(describe_corruption(reader.path, detail))
-        final = load_proof(reader, block, self._genesis)
-        return StateEvidence(
-            key=key,
-            value=value,
-            proof=proof,
-            header=block.header_bytes,
-            certificate=encode(final.certificate),
-            descendants=final.headers,
-            set_changes=load_set_changes(reader, block.header.epoch, self._genesis),
-        )
+        values = tuple((value, proof) for _, value, proof in found)
+        return ProvenKeys(block, load_proof(reader, block, self._genesis), values)

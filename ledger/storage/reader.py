@@ -157,12 +157,12 @@ class ChainReader:
                 f"block {height} is no longer kept by this node: ask one that keeps all"
             )
 
-    def agent_sets(self, epoch_max: int) -> tuple[StoredAgentSet, ...]:
-        """Return the sets of the epochs from 1 to `epoch_max`, in order."""
+    def agent_sets(self, epoch_max: int, *, epoch_min: int = 1) -> tuple[StoredAgentSet, ...]:
+        """Return the sets of the epochs from `epoch_min` to `epoch_max`, in order."""
         query = AgentSetRow.select(AgentSetRow.height, AgentSetRow.payload)
         with storage_faults(self.path, "read"):
-            ordered = query.where(AgentSetRow.epoch <= epoch_max).order_by(AgentSetRow.epoch)
-            rows = list(ordered.tuples().execute(self._database))
+            wanted = query.where(AgentSetRow.epoch.between(epoch_min, epoch_max))
+            rows = list(wanted.order_by(AgentSetRow.epoch).tuples().execute(self._database))
         return tuple(self._decode_set(*row) for row in rows)
 
     def newest_agent_set(self, epoch_max: int) -> StoredAgentSet | None:

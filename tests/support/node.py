@@ -82,7 +82,9 @@ class Node:
         slot_ms: int = 200,
         consumer: bytes | None = None,
         foundation: str | None = None,
+        membership: Membership | None = None,
     ) -> None:
+        """With a `membership` it is of that network, else of one of its own with the other options."""
         self.home = Home(folder)
         self.log = folder.with_suffix(".log")
         self.processes: dict[str, Process] = {}
@@ -99,7 +101,7 @@ class Node:
             "test",
             SystemClock(),
             listen=f"127.0.0.1:{self.port}",
-            membership=Membership(network),
+            membership=membership or Membership(network),
         )
         settings = self.home.settings.read_text()
         settings = settings.replace("enabled = true ", "enabled = false")

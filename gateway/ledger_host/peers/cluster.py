@@ -98,7 +98,11 @@ class ClusterNetwork:
 
     def blame(self, peer: bytes) -> None:
         """Take note that a node passed on a signature that is not genuine."""
-        self._gate.blame(peer, Fault.FORGED, self._now_ms())
+        self.note_fault(peer, Fault.FORGED)
+
+    def note_fault(self, peer: bytes, fault: Fault) -> None:
+        """Count a fault against a node's standing."""
+        self._gate.blame(peer, fault, self._now_ms())
 
     def relay(self, raw: bytes) -> None:
         """Pass on a transaction that this node took from its own clients."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from gateway.clock import Clock
 from gateway.errors import AgentError, SettingsError
 from gateway.ledger_host.grant_files import load_own_grants
+from gateway.ledger_host.light_desk import LightDesk
 from gateway.ledger_host.measurement import measure_software
 from gateway.ledger_host.peers.certificate import peer_settings
 from gateway.ledger_host.peers.cluster import ClusterNetwork
@@ -19,9 +20,10 @@ from gateway.ledger_host.peers.hints import follow_hints
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.network import MqttPeerNetwork
 from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, Submitted
+from gateway.ledger_host.peers.telling import build_peers_reply
 from gateway.ledger_host.snapshot_desk import SnapshotDesk
 from gateway.messaging.cluster_login import cluster_login
-from gateway.model.ledger_api import PeerReply, PeersReply
+from gateway.model.ledger_api import PeersReply
 from gateway.settings import BrokerSection, Home, Settings
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
@@ -30,6 +32,7 @@ from ledger.errors import Reason, Rejected
 from ledger.identity.facts import IdentityFacts, Moment
 from ledger.identity.grant import Role
 from ledger.network.wire import GetSnapshot, Pruned, SnapshotMessage
+from ledger.node.light_answers import LightAnswers
 from ledger.node.node import LedgerNode, Surroundings
 from ledger.types.block import Vote
 from ledger.types.genesis import Genesis
@@ -62,6 +65,7 @@ class PeerDesk:
         self._clock = clock
         self._keys = keys
         self._genesis = genesis
+        self._chain = home.chain
         self._discovery = settings.discovery
         self._culprits = Culprits()
         self._is_told_pruned = False
@@ -101,6 +105,9 @@ class PeerDesk:
     async def run(self, node: LedgerNode) -> None:
         """Stay connected until cancelled. Raises `BrokerError` where it cannot listen."""
         self._node = node
+        light = LightDesk(
+            LightAnswers(self._chain, node.prover, self._genesis), node.submit, self.network.send
+        )
         side = NodeSide(
             receive=self._receive,
             peer_connected=node.peer_connected,
@@ -108,35 +115,21 @@ class PeerDesk:
             pending=node.pending,
             agents=node.agents,
             snapshot=self._answer,
+            light=light.hear,
         )
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._report_own_votes())
-            chain_id = genesis_chain_id(self._genesis)
-            learn = self.network.learn
-            group.create_task(follow_hints(self._discovery, chain_id, node.agents, learn))
-            await self.network.run(side, self._on_listening)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._report_own_votes())
+                chain_id = genesis_chain_id(self._genesis)
+                learn = self.network.learn
+                group.create_task(follow_hints(self._discovery, chain_id, node.agents, learn))
+                await self.network.run(side, self._on_listening)
+        finally:
+            await asyncio.to_thread(light.close)
 
     def peers(self) -> PeersReply:
         """Return who is connected, and who is not and why; on the event loop."""
-        network = self.network
-        connected = [
-            PeerReply(
-                node=view.node.hex(),
-                direction="to" if view.is_outbound else "from",
-                address=view.address,
-                flags=tuple(flag.value for flag in view.flags),
-            )
-            for view in network.views()
-        ]
-        missing = [
-            PeerReply(node.hex(), "none", "", problem=problem)
-            for node, problem in network.refusals.items()
-            if node not in network.connected
-        ]
-        traffic = network.traffic()
-        return PeersReply(
-            tuple(connected + missing), traffic.dropped, traffic.heard_bytes, traffic.said_bytes
-        )
+        return build_peers_reply(self.network)
 
     def tip(self, node: LedgerNode) -> TipReport:
         """Return whether the node is where the chain is, and how many agents there are.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.ledger_host.peers.seams import NodeSide, Submitted
 from ledger.network.gatekeeper import KNOWN, Dropped, Gatekeeper
+from ledger.network.light_messages import LightMessage
 from ledger.network.relay import TransactionRelay
 from ledger.network.standing import Fault
 from ledger.network.wire import (
@@ -67,5 +68,7 @@ class Ear:
                     self.learn(address)
         elif isinstance(message, SnapshotMessage):
             node.snapshot(peer, message)
+        elif isinstance(message, LightMessage):
+            node.light(peer, message)
         elif not isinstance(message, Transactions):
             node.receive(peer, message)

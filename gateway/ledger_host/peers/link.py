@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.initiator import Admitted
 from gateway.messaging.peer_connection import PeerConnection, PeerLogin, peer_tls_context
+from ledger.identity.grant import Role
 from ledger.identity.refusals import PeerFlag
 from ledger.network import topics
 from ledger.network.topics import ChainTopics
@@ -28,7 +30,7 @@ class Link:
 
     def __init__(
         self,
-        own_id: bytes,
+        own: NodeIdentity,
         address: PeerAddress,
         admitted: Admitted,
         chain: ChainTopics,
@@ -38,6 +40,7 @@ class Link:
     ) -> None:
         self.address = address
         self.flags: tuple[PeerFlag, ...] = admitted.peer.flags
+        own_id = own.node_id
         self._own_id = own_id
         self._chain = chain
         self._expected_channel = admitted.channel
@@ -52,7 +55,10 @@ class Link:
             tls=peer_tls_context() if is_tls else None,
             will_topic=chain.of(topics.STATUS, own_id),
         )
-        self._connection = PeerConnection(login, chain.heard_by(own_id, address.node), self)
+        heard = chain.heard_by(own_id, address.node)
+        if own.role is Role.LIGHT:
+            heard = (chain.direct(address.node, own_id),)  # answers alone: no votes, no blocks
+        self._connection = PeerConnection(login, heard, self)
 
     def open(self) -> None:
         """Begin to connect."""

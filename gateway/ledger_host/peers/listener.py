@@ -13,6 +13,7 @@ from gateway.ledger_host.peers.admission import GUEST, PeerAdmission
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.responder import Responder
 from gateway.ports import TelemetrySource
+from ledger.identity.grant import Role
 from ledger.identity.peer_check import AcceptedPeer
 from ledger.identity.refusals import PeerFlag
 from ledger.network.topics import ChainTopics
@@ -67,8 +68,9 @@ class PeerListener:
         self._spawn = spawn
         self._loop = asyncio.get_running_loop()
         self._guests: dict[str, float] = {}
-        self._accepted: dict[bytes, tuple[PeerFlag, ...]] = {}
+        self._accepted: dict[bytes, AcceptedPeer] = {}
         self.inbound: dict[bytes, tuple[PeerFlag, ...]] = {}
+        self.light: set[bytes] = set()  # those of `inbound` that follow headers only
         admission = PeerAdmission(identity.node_id, self._topics, clock)
         self._responder = Responder(
             identity,
@@ -112,6 +114,7 @@ class PeerListener:
         names = self._broker.connected_names()
         for peer in [peer for peer in self.inbound if peer.hex() not in names]:
             del self.inbound[peer]
+            self.light.discard(peer)
             self._events.on_gone(peer)
         for name in names:
             if not name.startswith(GUEST):
@@ -123,7 +126,10 @@ class PeerListener:
 
     def _notice(self, peer: bytes) -> None:
         if peer not in self.inbound:
-            self.inbound[peer] = self._accepted.pop(peer, ())
+            accepted = self._accepted.pop(peer, None)
+            self.inbound[peer] = () if accepted is None else accepted.flags
+            if accepted is not None and accepted.role is Role.LIGHT:
+                self.light.add(peer)
             self._events.on_came(peer)
 
     def _on_message(self, topic: str, raw: bytes) -> None:
@@ -140,7 +146,7 @@ class PeerListener:
         self._broker.publish(self._topics.handshake_down(guest), raw)
 
     def _on_accepted(self, peer: AcceptedPeer) -> None:
-        self._accepted[peer.node_id] = peer.flags
+        self._accepted[peer.node_id] = peer
 
 
 class NoTelemetry:

@@ -19,6 +19,7 @@ from gateway.ledger_host.peers.initiator import PeerRefusedError, shake_hands
 from gateway.ledger_host.peers.link import Link, LinkEvents
 from gateway.ledger_host.peers.listener import ListenerEvents, ListenerPlace, PeerListener
 from gateway.ledger_host.peers.seams import NodeSide, PeerSettings, PeerView, Traffic
+from ledger.identity.grant import Role
 from ledger.identity.refusals import PeerFlag
 from ledger.network import topics
 from ledger.network.address_book import AddressBook
@@ -109,14 +110,18 @@ class MqttPeerNetwork:
 
     def gossip(self, message: Message, count: int) -> None:
         """Say something to `count` peers, drawn anew each time."""
-        connected = sorted(self.connected)
+        full = sorted(self.connected - self._light())
         raw = encode_message(message)
-        for peer in self._random.sample(connected, min(count, len(connected))):
+        for peer in self._random.sample(full, min(count, len(full))):
             self._send(peer, raw)
 
     def blame(self, peer: bytes) -> None:
         """Take note that a peer passed on a signature that is not genuine."""
-        if self._gate.blame(peer, Fault.FORGED, self._now_ms()):
+        self.note_fault(peer, Fault.FORGED)
+
+    def note_fault(self, peer: bytes, fault: Fault) -> None:
+        """Count a fault against a peer's standing."""
+        if self._gate.blame(peer, fault, self._now_ms()):
             self._expel(peer)
 
     def relay(self, raw: bytes) -> None:
@@ -158,7 +163,7 @@ class MqttPeerNetwork:
             self._drop_second_connections()
             self._dial()
             self._flush_transactions()
-            if loop.time() >= share_at_s:
+            if loop.time() >= share_at_s and self._identity.role is not Role.LIGHT:
                 share_at_s = loop.time() + ADDRESSES_INTERVAL_S
                 self._share_addresses()
             await asyncio.sleep(TICK_S)
@@ -189,6 +194,10 @@ class MqttPeerNetwork:
     def _inbound(self) -> dict[bytes, tuple[PeerFlag, ...]]:
         return {} if self._listener is None else self._listener.inbound
 
+    def _light(self) -> frozenset[bytes]:
+        """Return the peers that follow headers only: they are told what they ask for, and no more."""
+        return frozenset() if self._listener is None else frozenset(self._listener.light)
+
     def _on_gone(self, peer: bytes) -> None:
         self._book.note_lost(peer, self._now_ms())
         _log.info("peer %s is gone", peer.hex()[:16])
@@ -198,7 +207,8 @@ class MqttPeerNetwork:
         self.refusals.pop(peer, None)
         self._book.note_connected(peer)
         _log.info("peer %s %s", peer.hex()[:16], how)
-        self._node.peer_connected(peer)
+        if peer not in self._light():
+            self._node.peer_connected(peer)
 
     def _drop_second_connections(self) -> None:
         """Of two connections to one peer keep the one that the lower id made."""
@@ -231,7 +241,7 @@ class MqttPeerNetwork:
         finally:
             self._dialling.discard(node)
         events = LinkEvents(self._on_open, self._heard_on_link, self._on_closed)
-        link = Link(self._identity.node_id, address, admitted, self._topics, events, is_tls=is_tls)
+        link = Link(self._identity, address, admitted, self._topics, events, is_tls=is_tls)
         self._links[node] = link
         link.open()
 
@@ -285,7 +295,7 @@ class MqttPeerNetwork:
             self._newest[kind] = raw
         if self._listener is not None:
             self._listener.broadcast(kind, raw, retain=retain)
-            self.said_bytes += len(raw) * len(self._listener.inbound)
+            self.said_bytes += len(raw) * len(self._listener.inbound.keys() - self._listener.light)
         for peer in self._opened:
             self.said_bytes += len(raw)
             self._links[peer].broadcast(kind, raw, retain=retain)

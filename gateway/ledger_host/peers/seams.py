@@ -7,6 +7,8 @@ from typing import Protocol
 
 from gateway.ledger_host.peers.listener import ListenerCertificate
 from ledger.identity.refusals import PeerFlag
+from ledger.network.light_messages import LightMessage
+from ledger.network.standing import Fault
 from ledger.network.wire import NetworkMessage, PeerAddress, SnapshotMessage
 from ledger.ports import PeerLink
 from ledger.types.messages import Message
@@ -53,6 +55,10 @@ def ignore_snapshots(_peer: bytes, _message: SnapshotMessage) -> None:
     """Neither hand out snapshots nor take them."""
 
 
+def ignore_light(_peer: bytes, _message: LightMessage) -> None:
+    """Neither answer light nodes nor be one."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSide:
     """What the network needs of the node. All are called on the event loop."""
@@ -63,6 +69,7 @@ class NodeSide:
     pending: Callable[[int], Sequence[bytes]]  # signed transactions that wait, at most so many
     agents: Callable[[], Collection[bytes]]  # node ids of the current set
     snapshot: Callable[[bytes, SnapshotMessage], None] = ignore_snapshots
+    light: Callable[[bytes, LightMessage], None] = ignore_light
 
 
 class PeerNetwork(PeerLink, Protocol):
@@ -70,6 +77,10 @@ class PeerNetwork(PeerLink, Protocol):
 
     def send(self, peer: bytes, message: NetworkMessage) -> None:
         """Send to one peer, also what is not of consensus."""
+        ...
+
+    def note_fault(self, peer: bytes, fault: Fault) -> None:
+        """Count a fault against a peer's standing."""
         ...
 
     @property

@@ -1,0 +1,223 @@
+"""The ledger process of a light node, put together: peers, headers, requests over MQTT. No chain, no workers."""
+
+import asyncio
+import dataclasses
+import logging
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.clock import Clock
+from gateway.errors import SettingsError
+from gateway.ledger_host.archiving import find_archive_url
+from gateway.ledger_host.genesis import GenesisFacts
+from gateway.ledger_host.light.asking import PeerAsker
+from gateway.ledger_host.light.chain import LightChain
+from gateway.ledger_host.light.handlers import LightHandlers
+from gateway.ledger_host.light.keeping import open_follower
+from gateway.ledger_host.light.state import LoopCaller
+from gateway.ledger_host.peers.desk import build_identity, build_network
+from gateway.ledger_host.peers.hints import follow_hints
+from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, Submitted
+from gateway.ledger_host.peers.telling import build_peers_reply
+from gateway.messaging.server import RpcServer
+from gateway.messaging.service_login import LEDGER, service_login
+from gateway.model import topics
+from gateway.model.ledger_api import StatusReply
+from gateway.sd_notify import Notifier, run_watchdog
+from gateway.settings import Home, Settings
+from gateway.smart_agent.client import AgentClient
+from gateway.smart_agent.keys import AgentKeys
+from ledger.errors import CodecError
+from ledger.identity.facts import Moment
+from ledger.identity.grant import Role
+from ledger.light.follower import VerifiedHeader
+from ledger.light.snapshot import Checkpoint
+from ledger.storage.trail import TrailStore
+from ledger.types.genesis import Genesis
+from ledger.types.genesis_file import genesis_chain_id
+from ledger.types.messages import Message
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LightStart:
+    """What a light node is made of."""
+
+    home: Home
+    settings: Settings
+    genesis: Genesis
+    keys: AgentKeys
+    agent: AgentClient
+    clock: Clock
+
+
+async def run_light(start: LightStart, notifier: Notifier, stop: asyncio.Event) -> None:
+    """Run until `stop` is set. Raises `SettingsError`, `StorageError`."""
+    check_settings(start)
+    checkpoint = _find_checkpoint(start)
+    chain_id = genesis_chain_id(start.genesis)
+    store = TrailStore.create_or_open(start.home.trail, chain_id)
+    try:
+        await _LightService(start, store, checkpoint).run(notifier, stop)
+    finally:
+        store.close()
+        start.agent.close()
+
+
+def check_settings(start: LightStart) -> None:
+    """Raise `SettingsError` for settings that only a full node can follow."""
+    section, where = start.settings.ledger, start.home.settings
+    wrong = {
+        "listen": section.listen,
+        "cluster_url": section.cluster_url,
+        "keep_blocks": section.keep_blocks,
+        "archive_url_file": find_archive_url(start.settings),
+    }
+    for name, value in wrong.items():
+        if value:
+            raise SettingsError(
+                f'{where}: ledger.{name} needs a full node: delete the line, or write role = "full"'
+            )
+    if any(one.node == start.keys.node for one in start.genesis.agents):
+        raise SettingsError(
+            f"{where}: this gateway is an agent of the network, which a light node cannot be: write"
+            ' role = "full"'
+        )
+
+
+def _find_checkpoint(start: LightStart) -> Checkpoint | None:
+    if not start.settings.ledger.checkpoint:
+        return None
+    try:
+        return Checkpoint.parse(start.settings.ledger.checkpoint)
+    except CodecError as error:
+        raise SettingsError(f"{start.home.settings}: ledger.checkpoint: {error}") from None
+
+
+class _LightService:
+    """A running light node, its peers, its requests and its announcements."""
+
+    def __init__(self, start: LightStart, store: TrailStore, checkpoint: Checkpoint | None) -> None:
+        self._start = start
+        self._clock = start.clock
+        facts = GenesisFacts(start.genesis)
+        identity = build_identity(
+            start.home,
+            start.genesis,
+            start.keys,
+            start.agent,
+            facts=lambda: facts,
+            now=self._moment,
+        )
+        light = dataclasses.replace(identity, role=Role.LIGHT)
+        self._network: PeerNetwork = build_network(start.home, start.settings, light, start.clock)
+        self._asker = PeerAsker(self._network, start.clock)
+        self._chain = LightChain(
+            open_follower(start.genesis, checkpoint, store),
+            store,
+            self._asker,
+            start.clock,
+            watch_interval_s=start.genesis.slot_ms / 1_000,
+            on_header=self._announce,
+        )
+        self._topic = topics.ledger_block(start.settings.name)
+        handlers = LightHandlers(
+            self._chain,
+            LoopCaller(asyncio.get_running_loop()),
+            peers=lambda: build_peers_reply(self._network),
+            status=self._status,
+        )
+        login = service_login(start.home, start.settings, LEDGER, "ledger")
+        self._server = RpcServer(login, "ledger", handlers.table())
+
+    async def run(self, notifier: Notifier, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set."""
+        chain_id = self._chain.follower.chain_id
+        side = NodeSide(
+            receive=_ignore_message,
+            peer_connected=_ignore_peer,
+            submit=_take_nothing,
+            pending=self._chain.pool.oldest,
+            agents=lambda: self._chain.follower.agents,
+            light=self._asker.hear,
+        )
+        hints = follow_hints(
+            self._start.settings.discovery,
+            chain_id,
+            lambda: self._chain.follower.agents,
+            self._network.learn,
+        )
+        self._server.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(work)
+                    for work in (
+                        self._network.run(side, _ignore_listening),
+                        self._chain.run(),
+                        hints,
+                        run_watchdog(notifier, lambda: self._server.is_alive),
+                    )
+                ]
+                newest = self._chain.follower.newest
+                height = 0 if newest is None else newest.header.height
+                notifier.ready(f"follows headers from block {height}")
+                _log.info("ledger follows headers only (role light), from block %d", height)
+                await stop.wait()
+                notifier.stopping()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await asyncio.to_thread(self._server.stop)
+
+    def _status(self) -> StatusReply:
+        chain, genesis = self._chain, self._start.genesis
+        newest, follower = chain.follower.newest, chain.follower
+        is_synchronised = self._clock.is_synchronised()
+        return StatusReply(
+            chain_id=follower.chain_id.hex(),
+            height=0 if newest is None else newest.header.height,
+            hash=follower.chain_id.hex() if newest is None else newest.hash.hex(),
+            time_ms=genesis.time_ms if newest is None else newest.header.time_ms,
+            slot_ms=genesis.slot_ms,
+            epoch=follower.epoch,
+            slot=0 if newest is None else newest.header.slot,
+            agents=len(follower.agents),
+            pending=len(chain.pool),
+            state=f"light: {chain.describe()}",
+            clock="synchronised" if is_synchronised else "unsynchronised",
+            finality_ms=0,
+        )
+
+    def _announce(self, newest: VerifiedHeader) -> None:
+        message = {
+            "height": newest.header.height,
+            "hash": newest.hash.hex(),
+            "time_ms": newest.header.time_ms,
+        }
+        self._server.publish_newest(self._topic, msgspec.json.encode(message))
+
+    def _moment(self) -> Moment:
+        if self._clock.is_synchronised():
+            return Moment(self._clock.now_ms(), is_trusted=True)
+        newest = self._chain.follower.newest
+        time_ms = self._start.genesis.time_ms if newest is None else newest.header.time_ms
+        return Moment(time_ms, is_trusted=False)
+
+
+def _ignore_message(_peer: bytes, _message: Message) -> None:
+    """Nobody's votes or blocks are listened to."""
+
+
+def _ignore_peer(_peer: bytes) -> None:
+    """Peers are asked in turn."""
+
+
+def _ignore_listening() -> None:
+    """Nobody is told where this node listens: it does not."""
+
+
+def _take_nothing(_raw: bytes) -> Submitted:
+    return Submitted.LEFT
