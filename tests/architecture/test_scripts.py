@@ -225,6 +225,34 @@ def test_only_a_selection_without_tests_is_forgiven(tmp_path, pytest_exit, expec
     assert result.returncode == expected
 
 
+def run_checks(script: str) -> subprocess.CompletedProcess[str]:
+    script = f'set -euo pipefail; source "{REPO}/scripts/lib/checks.sh"; {script}'
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_what_ran_beside_is_shown_and_its_failure_counts(tmp_path, code):
+    result = run_checks(
+        f"work() {{ echo said; return {code}; }};"
+        f"run_beside {tmp_path}/log work; join_beside {tmp_path}/log; echo joined"
+    )
+
+    assert result.returncode == code
+    assert result.stdout == ("said\n" if code else "said\njoined\n")
+
+
+def test_what_runs_beside_is_interrupted_and_waited_for_when_the_rest_fails(tmp_path):
+    beside = "trap 'echo cleaned; exit 1' INT; echo ready; while :; do sleep 0.02; done"
+
+    result = run_checks(
+        f"trap stop_beside EXIT; run_beside {tmp_path}/log bash -c {shlex.quote(beside)};"
+        f"until grep -q ready {tmp_path}/log; do sleep 0.02; done; exit 7"
+    )
+
+    assert result.returncode == 7
+    assert (tmp_path / "log").read_text() == "ready\ncleaned\n"
+
+
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["--root"]])
 def test_install_answers_wrong_usage_with_one_line(arguments):
     result = subprocess.run(

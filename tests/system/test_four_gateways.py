@@ -22,7 +22,12 @@ FAULT_S = 10.0
 COUNT = int(os.environ.get("SMARTSHARE_PERTURBATIONS", "8"))
 SEED = int(os.environ.get("SMARTSHARE_SEED", "1"))
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300 + 60 * COUNT)]
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.slow,
+    pytest.mark.alone,
+    pytest.mark.timeout(300 + 60 * COUNT),
+]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from gateway.ledger_host.peers.addresses import format_peer
 from gateway.settings import Home
 from gateway.smart_agent.providers.registry import DEFAULT_URI
 from ledger.network.wire import PeerAddress
+from tests.support.cheap_keys import seal_cheaply
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -72,7 +73,8 @@ def height_of(home: Home) -> int:
 
 def test_a_gateway_joins_near_the_tip(tmp_path: Path):
     first, second = Home(tmp_path / "first"), Home(tmp_path / "second")
-    first.create()
+    for home in (first, second):
+        seal_cheaply(home)
     keys = take_up_agent(first, DEFAULT_URI)
     options = NetworkOptions(SLOT_MS, heartbeat_ms=2 * SLOT_MS)
     genesis = msgspec.structs.replace(
