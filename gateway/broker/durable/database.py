@@ -9,66 +9,20 @@ Rule 3: a file of another version is refused: the program that wrote it can stil
 import os
 import sqlite3
 from pathlib import Path
-from typing import Final
 
+from peewee import PeeweeException, SqliteDatabase
+
+from gateway.broker.durable.schema import (
+    SCHEMA_VERSION,
+    create_tables,
+    make_database,
+    raw_connection,
+)
 from gateway.errors import BrokerError
 
-SCHEMA_VERSION: Final = 1
-BUSY_TIMEOUT_S = 5
-PAGE_BYTES = 1_024  # a commit is a few small rows, and writes whole pages
-JOURNAL_BYTES_MAX = (
-    8 * 1024 * 1024
-)  # then the log is copied into the file: each page once, its newest
 SET_ASIDE_MAX = 1_000
 PRIMARY_CODE = 0xFF  # the low byte of an extended result code
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-# No foreign keys: the only writer keeps the rows together, and each check would cost a look-up.
-# `retained` has row ids: a table without keeps only 231 bytes of a row in a page of this size.
-# A delivery without a message is one of which only the packet id is left.
-_SCHEMA = """
-CREATE TABLE session (
-    session INTEGER PRIMARY KEY,
-    principal TEXT NOT NULL,
-    client_id TEXT NOT NULL,
-    rights BLOB NOT NULL,
-    expiry_s INTEGER NOT NULL,
-    left_at_ms INTEGER,
-    sent_number INTEGER NOT NULL,
-    UNIQUE (principal, client_id)
-);
-CREATE TABLE subscription (
-    session INTEGER NOT NULL,
-    filter TEXT NOT NULL,
-    options BLOB NOT NULL,
-    PRIMARY KEY (session, filter)
-) WITHOUT ROWID;
-CREATE TABLE message (message INTEGER PRIMARY KEY, encoded BLOB NOT NULL);
-CREATE TABLE delivery (
-    session INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    packet_id INTEGER NOT NULL,
-    message INTEGER,
-    qos INTEGER NOT NULL,
-    is_retained INTEGER NOT NULL,
-    subscription_ids BLOB NOT NULL,
-    PRIMARY KEY (session, number)
-) WITHOUT ROWID;
-CREATE TABLE received (
-    session INTEGER NOT NULL,
-    packet_id INTEGER NOT NULL,
-    PRIMARY KEY (session, packet_id)
-) WITHOUT ROWID;
-CREATE TABLE retained (topic TEXT PRIMARY KEY, owner TEXT, encoded BLOB NOT NULL);
-"""
-_SETTINGS = (
-    f"page_size = {PAGE_BYTES}",
-    "journal_mode = WAL",
-    f"wal_autocheckpoint = {JOURNAL_BYTES_MAX // PAGE_BYTES}",
-    "synchronous = FULL",
-    "cell_size_check = ON",
-    f"journal_size_limit = {JOURNAL_BYTES_MAX}",
-)
 
 
 class DamagedDatabaseError(Exception):
@@ -92,7 +46,7 @@ def primary_code(error: BaseException) -> int:
     return int(getattr(error, "sqlite_errorcode", 0) or 0) & PRIMARY_CODE
 
 
-def open_database(path: Path) -> sqlite3.Connection:
+def open_database(path: Path) -> SqliteDatabase:
     """Open the file, create it if missing, check it all: it is small.
 
     Raises `DamagedDatabaseError`, or `BrokerError` with what to do.
@@ -101,23 +55,20 @@ def open_database(path: Path) -> sqlite3.Connection:
         path.touch(mode=0o600)  # before SQLite would create it with the process's own mask
     except OSError as error:
         raise BrokerError(f"MQTT sessions {path}: {error.strerror}: check the folder") from None
+    database = make_database(str(path))
     try:
-        connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
-    except sqlite3.Error as error:
-        raise BrokerError(describe(path, error)) from None
-    try:
-        _prepare(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        if primary_code(error) in _DAMAGE:
-            raise DamagedDatabaseError(str(error)) from None
-        raise BrokerError(describe(path, error)) from None
+        database.connect()
+        _prepare(database, path)
+    except (sqlite3.Error, PeeweeException) as error:
+        database.close()
+        first = _find_first(error)
+        if primary_code(first) in _DAMAGE:
+            raise DamagedDatabaseError(str(first)) from None
+        raise BrokerError(describe(path, first)) from None
     except BaseException:
-        connection.close()
+        database.close()
         raise
-    return connection
+    return database
 
 
 def set_aside(path: Path, finding: str) -> str:
@@ -153,20 +104,22 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    for setting in _SETTINGS:
-        connection.execute(f"PRAGMA {setting}").close()
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        )
-        version = SCHEMA_VERSION
+def _find_first(error: BaseException) -> BaseException:
+    """Return SQLite's error, which peewee wraps in one of its own."""
+    while isinstance(error.__context__, sqlite3.Error | PeeweeException):
+        error = error.__context__
+    return error
+
+
+def _prepare(database: SqliteDatabase, path: Path) -> None:
+    if database.user_version == 0:
+        create_tables(database)
+    version: int = database.user_version
     if version != SCHEMA_VERSION:
         raise BrokerError(
             f"MQTT sessions {path}: its format is version {version} and this program reads version "
             f"{SCHEMA_VERSION}: use the program that wrote it, or move the file away"
         )
-    finding: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    finding: str = raw_connection(database).execute("PRAGMA quick_check(1)").fetchone()[0]
     if finding != "ok":
         raise DamagedDatabaseError(" ".join(finding.split()))

@@ -16,6 +16,8 @@ from concurrent.futures import Future as ThreadFuture, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NoReturn
 
+from peewee import SqliteDatabase
+
 from gateway.broker.changes import Change, DeliveryDone, PacketIdReleased, StoredState
 from gateway.broker.durable.batch import Batch
 from gateway.broker.durable.database import (
@@ -29,6 +31,7 @@ from gateway.broker.durable.index import MessageRows
 from gateway.broker.durable.loading import Loaded, load
 from gateway.broker.durable.pace import CommitPace, Waits
 from gateway.broker.durable.pending import PendingChanges
+from gateway.broker.durable.schema import raw_connection
 from gateway.broker.ports import CommitDone
 from gateway.errors import BrokerError
 from gateway.readings.owner_lock import OwnerLock
@@ -56,7 +59,7 @@ class SqliteJournal:
         self._set_aside = ""
         self._disk_problem = ""
         self._lock: OwnerLock | None = None
-        self._connection: sqlite3.Connection | None = None
+        self._database: SqliteDatabase | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sessions")
         self._pending = PendingChanges({}, MessageRows())
         self._pace = CommitPace(self._loop.time())
@@ -75,10 +78,10 @@ class SqliteJournal:
 
     def load(self) -> StoredState:
         """Open the file and return what is in it; a damaged one is set aside. Raises `BrokerError`."""
-        assert self._connection is None, "loaded already"
+        assert self._database is None, "loaded already"
         self._lock = _take_lock(self._path)
         try:
-            self._connection, loaded = self._open()
+            self._database, loaded = self._open()
         except BaseException:
             self._lock.close()
             raise
@@ -114,7 +117,7 @@ class SqliteJournal:
 
     def close(self) -> None:
         """Write what waits and let the file go."""
-        if self._connection is None:
+        if self._database is None:
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -124,13 +127,13 @@ class SqliteJournal:
         if not self._failure:
             self._write_rest()
         self._thread.shutdown()
-        self._connection.close()
-        self._connection = None
+        self._database.close()
+        self._database = None
         if self._lock is not None:
             self._lock.close()
         self._fail(self._failure or "the broker stops")
 
-    def _open(self) -> tuple[sqlite3.Connection, Loaded]:
+    def _open(self) -> tuple[SqliteDatabase, Loaded]:
         try:
             return _open_and_load(self._path)
         except DamagedDatabaseError as error:
@@ -150,7 +153,7 @@ class SqliteJournal:
 
     def _plan(self) -> None:
         """Set the timer for the next batch, unless one is being written."""
-        if self._batch is not None or self._failure or self._connection is None:
+        if self._batch is not None or self._failure or self._database is None:
             return
         at = self._next_at()
         if self._timer is not None:
@@ -182,9 +185,9 @@ class SqliteJournal:
 
     def _submit(self) -> None:
         self._timer = None
-        if self._batch is None or self._connection is None:
+        if self._batch is None or self._database is None:
             return
-        self._future = self._thread.submit(_write, self._connection, self._batch)
+        self._future = self._thread.submit(_write, raw_connection(self._database), self._batch)
         self._future.add_done_callback(
             lambda future: self._loop.call_soon_threadsafe(self._land, future)
         )
@@ -239,11 +242,12 @@ class SqliteJournal:
 
     def _write_rest(self) -> None:
         """Write what is left, at the end."""
-        assert self._connection is not None
+        assert self._database is not None
+        connection = raw_connection(self._database)
         rest = [self._batch] if self._batch is not None else []
         try:
             for batch in [*rest, self._pending.take(with_unpromised=True)]:
-                _write(self._connection, batch)
+                _write(connection, batch)
         except sqlite3.Error as error:
             _log.error("%s; what was not acknowledged is lost", describe(self._path, error))
         else:
@@ -258,17 +262,18 @@ def _take_lock(path: Path) -> OwnerLock:
         raise BrokerError(f"MQTT sessions {path}: {error.strerror}: check the folder") from None
 
 
-def _open_and_load(path: Path) -> tuple[sqlite3.Connection, Loaded]:
-    connection = open_database(path)
+def _open_and_load(path: Path) -> tuple[SqliteDatabase, Loaded]:
+    database = open_database(path)
     try:
+        connection = raw_connection(database)
         loaded = load(connection)
         connection.executemany(
             "DELETE FROM message WHERE message = ?", [(row,) for row in loaded.orphans]
         )
     except BaseException:
-        connection.close()
+        database.close()
         raise
-    return connection, loaded
+    return database, loaded
 
 
 def _write(connection: sqlite3.Connection, batch: Batch) -> None:

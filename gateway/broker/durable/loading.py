@@ -15,7 +15,16 @@ from gateway.broker.durable.encoding import (
     decode_subscription,
 )
 from gateway.broker.durable.index import NO_MESSAGE, MessageRows, SessionRow
+from gateway.broker.durable.schema import (
+    DeliveryTable,
+    MessageTable,
+    ReceivedTable,
+    RetainedTable,
+    SessionTable,
+    SubscriptionTable,
+)
 from gateway.broker.message import Message, Subscription
+from gateway.readings.statements import ask
 
 _NOTHING = Message("", b"", 2, is_retained=False)  # in place of a message that was let go
 Rows = list[tuple[Any, ...]]
@@ -42,18 +51,17 @@ def load(connection: sqlite3.Connection) -> Loaded:
 
 
 def _load(connection: sqlite3.Connection) -> Loaded:
-    def read(query: str) -> Rows:
-        return connection.execute(query).fetchall()
-
-    messages, rows = MessageRows(), _read_sessions(read("SELECT * FROM session ORDER BY session"))
+    messages = MessageRows()
+    rows = _read_sessions(ask(connection, SessionTable.select().order_by(SessionTable.session)))
     by_row: dict[int, Message] = {}
-    for number, encoded in read("SELECT * FROM message"):
+    for number, encoded in ask(connection, MessageTable.select()):
         by_row[number] = decode_message(encoded)
         messages.load(number, by_row[number])
     deliveries: dict[int, list[Delivery]] = defaultdict(list)
     emptied: dict[int, set[int]] = defaultdict(set)
-    for session, number, packet_id, message_row, qos, is_retained, identifiers in read(
-        "SELECT * FROM delivery ORDER BY session, number"
+    for session, number, packet_id, message_row, qos, is_retained, identifiers in ask(
+        connection,
+        DeliveryTable.select().order_by(DeliveryTable.session, DeliveryTable.number),
     ):
         message = _NOTHING
         if message_row is None:
@@ -68,9 +76,9 @@ def _load(connection: sqlite3.Connection) -> Loaded:
             )
         )
     subscriptions: dict[int, dict[str, Subscription]] = defaultdict(dict)
-    for session, topic_filter, options in read("SELECT * FROM subscription"):
+    for session, topic_filter, options in ask(connection, SubscriptionTable.select()):
         subscriptions[rows[session].number][topic_filter] = decode_subscription(options)
-    for session, packet_id in read("SELECT * FROM received"):
+    for session, packet_id in ask(connection, ReceivedTable.select()):
         rows[session].packet_ids.add(packet_id)
     state = StoredState(
         sessions=tuple(
@@ -89,7 +97,9 @@ def _load(connection: sqlite3.Connection) -> Loaded:
         ),
         retained=tuple(
             (decode_message(encoded), owner)
-            for _, owner, encoded in read("SELECT * FROM retained ORDER BY topic")
+            for _, owner, encoded in ask(
+                connection, RetainedTable.select().order_by(RetainedTable.topic)
+            )
         ),
     )
     by_key = {row.key: row for row in rows.values()}

@@ -18,6 +18,7 @@ from gateway.broker.codec import wire
 from gateway.broker.core import BrokerCore
 from gateway.broker.durable.database import open_database
 from gateway.broker.durable.loading import load
+from gateway.broker.durable.schema import raw_connection
 from gateway.broker.ports import SessionJournal
 from tests.support.broker_script import (
     READER,
@@ -318,7 +319,8 @@ def test_nothing_acknowledged_is_lost_and_qos_2_comes_once(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_database_keeps_the_same_promises(seed, tmp_path):
-    with closing(open_database(tmp_path / "sessions.db")) as connection:
+    with closing(open_database(tmp_path / "sessions.db")) as database:
+        connection = raw_connection(database)
         connection.execute("PRAGMA synchronous=OFF")  # only the process is killed
         run(DatabaseSimulation(seed, connection))
 

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.broker.durable.database import open_database
 from gateway.broker.durable.loading import load
+from gateway.broker.durable.schema import raw_connection
 from tests.support.exchange_world import World
 
 SEEDS = range(60)
@@ -22,7 +23,8 @@ STEPS_MAX = 3_000
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(open_database(tmp_path / "sessions.db")) as opened:
+    with closing(open_database(tmp_path / "sessions.db")) as database:
+        opened = raw_connection(database)
         opened.execute("PRAGMA synchronous=OFF")  # only the process is killed
         yield opened
 

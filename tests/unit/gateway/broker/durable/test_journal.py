@@ -19,6 +19,7 @@ from gateway.broker.changes import (
 )
 from gateway.broker.durable import journal as journal_module, pace
 from gateway.broker.durable.journal import SqliteJournal
+from gateway.broker.durable.schema import raw_connection
 from gateway.broker.message import Message
 from gateway.errors import BrokerError
 from gateway.model.principal import Principal, PrincipalKind
@@ -174,8 +175,8 @@ async def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_lost(
     journal = open_journal()
     journal.record(SessionKept(KEY, ANN, 60))
     assert await committed(journal) is None
-    pages = int(journal._connection.execute("PRAGMA page_count").fetchone()[0])
-    journal._connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()
+    pages = int(raw_connection(journal._database).execute("PRAGMA page_count").fetchone()[0])
+    raw_connection(journal._database).execute(f"PRAGMA max_page_count = {pages}").fetchone()
     answers: list[str | None] = []
     for number in range(1, 20):
         journal.record(queued(number, 10_000))
@@ -189,7 +190,7 @@ async def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_lost(
     assert len(caplog.records) == 1, "one line, however often it is tried"
     journal.record(queued(20))
 
-    journal._connection.execute("PRAGMA max_page_count = 100000").fetchone()
+    raw_connection(journal._database).execute("PRAGMA max_page_count = 100000").fetchone()
     assert await committed(journal) is None
     assert answers == [None] * 19
     assert journal.problem == ""
@@ -200,7 +201,7 @@ async def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_lost(
 async def test_after_any_other_failure_it_ends(open_journal):
     journal = open_journal()
     journal.record(SessionKept(KEY, ANN, 60))
-    journal._connection.execute("DROP TABLE session")
+    raw_connection(journal._database).execute("DROP TABLE session")
 
     answer = await committed(journal)
     assert answer is not None

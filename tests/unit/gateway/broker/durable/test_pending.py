@@ -24,10 +24,10 @@ from gateway.broker.changes import (
     Subscribed,
     Unsubscribed,
 )
-from gateway.broker.durable.database import _SCHEMA
 from gateway.broker.durable.index import MessageRows
 from gateway.broker.durable.loading import load
 from gateway.broker.durable.pending import PendingChanges
+from gateway.broker.durable.schema import create_tables, make_database, raw_connection
 from gateway.broker.message import Message, Subscription
 from gateway.model.principal import Principal, PrincipalKind
 
@@ -38,9 +38,10 @@ HELLO = Message("t", b"hello", 1, is_retained=False, properties=b"\x01\x01", exp
 
 @pytest.fixture
 def connection():
-    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(_SCHEMA)
-        yield connection
+    with contextlib.closing(make_database(":memory:")) as database:
+        database.connect()
+        create_tables(database)
+        yield raw_connection(database)
 
 
 def fresh() -> PendingChanges:
