@@ -1,4 +1,4 @@
-"""Four real gateways as real processes, each on a host of its own in a network lab."""
+"""Real gateways as real processes, each on a host of its own in a network lab."""
 
 import os
 import signal
