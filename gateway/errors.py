@@ -13,7 +13,8 @@ line that a person needs: what, where, and what to do. A bug of ours is an `asse
     ├── AgentError        the SmartAgent is unreachable, locked, or refused
     │   └── VoteConflictError  its sign guard refuses this vote for good
     ├── DiscoveryError    the local network cannot be searched, or told about us
-    └── MessagingError    another Smartshare process did not answer
+    ├── MessagingError    another Smartshare process did not answer
+    └── UnfundedError     an account of ours cannot pay a fee
 """
 
 import enum
@@ -62,6 +63,10 @@ class VoteConflictError(AgentError):
 
 class MessagingError(GatewayError):
     """Another Smartshare process did not answer, or answered with an error."""
+
+
+class UnfundedError(GatewayError):
+    """An account of this gateway cannot pay for what it has to send."""
 
 
 class RejectReason(enum.Enum):

@@ -15,7 +15,7 @@ from gateway.app.ledger_link import LedgerLink
 from gateway.app.sessions import SessionRecorder
 from gateway.app.transactions import TransactionAuthor, decode_transaction
 from gateway.clock import Clock
-from gateway.errors import AgentError, MessagingError
+from gateway.errors import AgentError, MessagingError, UnfundedError
 from gateway.model.ledger_api import DeviceReply, EvidenceReply, TransactionReply
 from gateway.pipeline.batch import (
     BatchPolicy,
@@ -111,7 +111,7 @@ class AnchoringService:
                 await self._round()
                 self._report(self._find_problem())
                 await self._wait_for_work()
-            except (MessagingError, AgentError) as error:
+            except (MessagingError, AgentError, UnfundedError) as error:
                 self._report(str(error))
                 self._is_synchronised = False
                 await asyncio.sleep(RETRY_INTERVAL_S)

@@ -8,7 +8,7 @@ import logging
 
 from gateway.app.lease_rules import Step, Verdict, decide, twin_detail
 from gateway.app.ledger_link import LedgerLink
-from gateway.app.transactions import TransactionAuthor, build_payload_paid_by
+from gateway.app.transactions import FREE_BELOW, TransactionAuthor, build_payload_paid_by
 from gateway.clock import Clock
 from gateway.errors import MessagingError
 from gateway.model.ledger_api import AccountReply, IdentityReply, StatusReply, SubmitReply
@@ -17,6 +17,7 @@ from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.identity_messages import LeaseStanding
 from gateway.smart_agent.keys import AgentKeys, Purpose
 from ledger.codec.canonical import encode
+from ledger.codec.text import format_address
 from ledger.errors import Reason
 from ledger.params import EXPIRY_HEIGHTS_MAX
 from ledger.types.identity_bodies import NameOwner, RenewLease
@@ -120,8 +121,11 @@ class IdentityKeeper:
         """Let the wallet own the node, once: its words bring it back when the card is gone."""
         if known.owner or self._is_owner_named or self._is_pending(PURPOSE_OWNER):
             return
-        self._is_owner_named = True
+        # Naming is never free: unpaid it would hold up, by its nonce, what is.
+        if await self._get_balance() < FREE_BELOW:
+            return
         await self._author.issue(NameOwner(self._keys.node, self._keys.wallet), PURPOSE_OWNER)
+        self._is_owner_named = True
 
     async def _register_if_due(self) -> None:
         """Register the node with its keys; the metering account pays, so it must hold something."""
@@ -133,8 +137,21 @@ class IdentityKeeper:
         try:
             await self._ledger.call("submit", {"raw": raw.hex()}, SubmitReply)
         except MessagingError as error:
-            self._registration_problem = f"this node is not registered yet: {error}"
+            self._registration_problem = self._explain_registration(str(error))
             self.problem = self._registration_problem
+
+    def _explain_registration(self, refusal: str) -> str:
+        if not refusal.startswith(Reason.INSUFFICIENT_FUNDS.value):
+            return f"this node is not registered yet: {refusal}"
+        metering = format_address(self._keys.metering)
+        return (
+            "this node is not registered yet: its metering account cannot pay for that. Send it something, as"
+            f" with `smartshare wallet send {metering} 1`, or let the wallet pay: `smartshare chain stand`"
+        )
+
+    async def _get_balance(self) -> int:
+        asked = {"address": self._keys.metering.hex()}
+        return (await self._ledger.call("account", asked, AccountReply)).balance
 
     async def _build_registration(self) -> bytes:
         keys = self._keys

@@ -9,7 +9,7 @@ from gateway.settings import Home
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys, Purpose
 from ledger.codec.canonical import encode
-from ledger.types.transaction import Body, SignedTransaction
+from ledger.types.transaction import Body, RegisterNode, SignedTransaction
 
 
 class NodeAccount:
@@ -25,6 +25,14 @@ class NodeAccount:
         """Return the commitment of this node's onion of that number; the first takes a second."""
         with closing(self._agent):
             return self._agent.onion_commitment(generation)
+
+    def register(self) -> str:
+        """Register this node with its keys at the wallet's cost; return the transaction's id."""
+        keys = self.keys
+        with closing(self._agent):
+            proofs = self._agent.prove_possession()
+        body = RegisterNode(keys.consensus, keys.metering, proofs.consensus, proofs.metering)
+        return self.send(body)
 
     def send(self, body: Body) -> str:
         """Sign and submit; return the transaction's id."""

@@ -9,6 +9,7 @@ Rule 4: an account that holds next to nothing offers no fee for metering as long
 transactions; one that comes too late in an epoch waits in the outbox for the next.
 Rule 5: a report of evidence that the ledger does not take counts as failed at once: others accuse as well,
 and its nonce must not hold up what comes after it.
+Rule 6: what the account cannot pay is not signed: it would hold up, by its nonce, what will be free.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import asyncio
 import msgspec
 
 from gateway.app.ledger_link import LedgerLink
-from gateway.errors import MessagingError, StoreError
+from gateway.errors import MessagingError, StoreError, UnfundedError
 from gateway.model.ledger_api import AccountReply, StatusReply, SubmitReply, TransactionReply
 from gateway.model.stake_api import StakeReply
 from gateway.readings.records import OutboxEntry
@@ -25,6 +26,7 @@ from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import Purpose
 from ledger.codec import canonical
 from ledger.codec.canonical import Decoder
+from ledger.codec.text import format_address
 from ledger.crypto import domains
 from ledger.errors import CodecError
 from ledger.params import EXPIRY_HEIGHTS_MAX, SIGNATURE_BYTES, TRANSACTION_FEE_PER_BYTE
@@ -104,6 +106,7 @@ class TransactionAuthor:
         self._next_nonce = 0
         self._nonces_taken: set[int] = set()  # by what waits in the outbox
         self._nonce_on_chain = 0
+        self._balance = 0  # as far as known: the chain's, less what was signed since
         self._meters_for_free = False  # it can hardly pay, and stake gives it free transactions
         self._height = 0
         self.refusal = ""  # why the ledger last took no transaction; empty since it took one
@@ -116,6 +119,7 @@ class TransactionAuthor:
         pending = self._store.pending_transactions()
         self._nonces_taken = {decode_transaction(entry.raw).nonce for entry in pending}
         self._nonce_on_chain = account.nonce
+        self._balance = account.balance
         self._meters_for_free = False
         if account.balance < FREE_BELOW:
             asked = {"address": self._sender.hex()}
@@ -126,7 +130,10 @@ class TransactionAuthor:
         self.has_resubmitted = False
 
     async def sign(self, body: Body, purpose: str) -> OutboxEntry:
-        """Return a signed transaction with the next nonce; the caller keeps it, then submits it."""
+        """Return a signed transaction with the next nonce; the caller keeps it, then submits it.
+
+        Raises `UnfundedError` where the account cannot pay for it.
+        """
         while self._next_nonce in self._nonces_taken:
             self._next_nonce += 1
         expiry_height = self._height + EXPIRY_HEIGHTS_MAX // 2
@@ -136,10 +143,20 @@ class TransactionAuthor:
             payload = canonical.encode(draft)
         else:
             payload = build_payload(*place, expiry_height, body)
+            self._spend(_decode_transaction(payload).fee)
         signature = await asyncio.to_thread(self._agent.sign_transaction, Purpose.METERING, payload)
         self._next_nonce += 1
         raw = wrap(payload, signature)
         return OutboxEntry(domains.transaction_id(payload), raw, expiry_height, purpose)
+
+    def _spend(self, fee: int) -> None:
+        if fee > self._balance:
+            metering = format_address(self._sender)
+            raise UnfundedError(
+                f"this node's metering account holds {self._balance} base units and needs {fee} for a fee:"
+                f" pay it with `smartshare wallet send {metering} 1`, or let stake meter for free"
+            )
+        self._balance -= fee
 
     async def issue(self, body: Body, purpose: str) -> OutboxEntry:
         """Sign, keep and submit a transaction."""

@@ -43,7 +43,7 @@ def blocks(options: argparse.Namespace) -> int:
             str(one.height),
             format_time_ms(one.time_ms),
             str(one.slot),
-            str(len(one.skipped)),
+            str(one.slot - one.parent_slot - 1),
             str(len(one.transactions)),
             one.hash[:16],
         )
@@ -83,14 +83,27 @@ def block(options: argparse.Namespace) -> int:
         f"proposer  {format_address(bytes.fromhex(found.proposer))}",
         f"state     {found.state_root}",
         f"final by  {found.signers} signatures",
-        *(
-            f"skipped   a slot of {format_address(bytes.fromhex(one))}: no block of it came in time"
-            for one in found.skipped
-        ),
+        *_describe_skipped(found),
         *(f"  tx {one}" for one in found.transactions),
     ]
     emit(options, found, "\n".join(lines))
     return 0
+
+
+def _describe_skipped(found: BlockReply) -> list[str]:
+    """Name who led the slots before this block that have none, or how many those are."""
+    unknown = found.slot - found.parent_slot - 1 - len(found.skipped)
+    return [
+        *(
+            f"skipped   a slot of {format_address(bytes.fromhex(one))}: no block of it came in time"
+            for one in found.skipped
+        ),
+        *(
+            [f"skipped   {unknown} slots: who led them is told of the running epoch only"]
+            if unknown
+            else []
+        ),
+    ]
 
 
 def transaction(options: argparse.Namespace) -> int:

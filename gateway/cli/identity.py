@@ -19,7 +19,8 @@ def show(options: argparse.Namespace) -> int:
     """Print what the chain knows of a node, and of the software that runs here."""
     home = home_of(options)
     agent = AgentClient(home.agent_socket)
-    own, running = agent.describe().node, agent.running_instance()
+    keys, running = agent.describe(), agent.running_instance()
+    own = keys.node
     node = own if options.node is None else parse_address(options.node)
     measurement = measure_software()
     with Operator(home) as operator:
@@ -35,6 +36,7 @@ def show(options: argparse.Namespace) -> int:
     }
     if node == own:
         fields |= {
+            "metering": format_address(keys.metering),
             "instance": running.instance.hex(),
             "instance_standing": running.standing,
             "software": measurement.hex(),

@@ -3,6 +3,7 @@
 import argparse
 
 from gateway.app.amounts import format_ssp, parse_ssp
+from gateway.app.candidacy import Candidacy, check_candidates
 from gateway.app.node_account import NodeAccount
 from gateway.app.operator import Operator, check_applied
 from gateway.app.wallet import WalletAccount
@@ -27,7 +28,6 @@ from ledger.types.transaction import (
     Delegate,
     Propose,
     RecommitOnion,
-    RegisterAgent,
     Transfer,
     Undelegate,
     Unjail,
@@ -74,12 +74,13 @@ def agent(options: argparse.Namespace) -> int:
     found = next((one for one in reply.agents if one.node == node.hex()), None)
     if found is None:
         raise SettingsError(f"{options.agent} does not stand for election")
-    emit(options, found, "\n".join(_describe_agent(found)))
+    emit(options, found, "\n".join(_describe_agent(found, reply.epoch)))
     return 0
 
 
-def _describe_agent(one: AgentReply) -> list[str]:
-    since = "" if one.seated_since is None else f", seated since epoch {one.seated_since}"
+def _describe_agent(one: AgentReply, epoch: int) -> list[str]:
+    is_seated = one.seated_since is not None and one.seated_since <= epoch
+    since = f", seated since epoch {one.seated_since}" if is_seated else ""
     return [
         _address(one.node),
         f"standing   {one.standing}{since}",
@@ -154,6 +155,9 @@ def vote(options: argparse.Namespace) -> int:
     if len(options.agents) > VOTE_CHOICES_MAX:
         raise SettingsError(f"{len(options.agents)} agents: at most {VOTE_CHOICES_MAX}")
     choices = tuple(parse_address(text) for text in options.agents)
+    if choices:
+        with Operator(home_of(options)) as operator:
+            check_candidates(operator, choices)
     done = f"the wallet votes for {len(choices)} agents" if choices else "the vote is withdrawn"
     return _send(options, VoteAgents(choices), done)
 
@@ -163,6 +167,7 @@ def delegate(options: argparse.Namespace) -> int:
     home, amount = home_of(options), parse_ssp(options.amount)
     node = parse_address(options.agent)
     with Operator(home) as operator:
+        check_candidates(operator, (node,))
         keys = WalletAccount(home, operator).keys
     beneficiary = keys.metering if options.meter is None else parse_address(options.meter)
     return _send(options, Delegate(node, amount, beneficiary), f"{options.amount} SSP lent")
@@ -207,11 +212,8 @@ def stand(options: argparse.Namespace) -> int:
     """Let this node stand for election with a bond from the wallet."""
     home, bond = home_of(options), parse_ssp(options.bond)
     with Operator(home) as operator:
-        node = NodeAccount(home, operator)
-        body = RegisterAgent(bond, node.commit_onion(options.generation))
-        paid, _, _ = WalletAccount(home, operator).send(Transfer(node.keys.node, bond))
-        check_applied(paid, operator.wait_final(paid))
-        return _finish(options, operator, node.send(body), "the node stands for election")
+        sent = Candidacy(home, operator).stand(bond, options.generation)
+        return _finish(options, operator, sent, "the node stands for election")
 
 
 def collect(options: argparse.Namespace) -> int:
@@ -231,22 +233,23 @@ def collect(options: argparse.Namespace) -> int:
 
 def unjail(options: argparse.Namespace) -> int:
     """Let this node stand for election again after its time in jail."""
-    return _send_as_node(options, Unjail(), "the node stands for election again")
+    home = home_of(options)
+    with Operator(home) as operator:
+        candidacy = Candidacy(home, operator)
+        candidacy.check_jail_is_over()
+        sent = candidacy.account.send(Unjail())
+        return _finish(options, operator, sent, "the node stands for election again")
 
 
 def recommit(options: argparse.Namespace) -> int:
     """Commit to this node's next onion; it counts two epochs from now."""
     home = home_of(options)
     with Operator(home) as operator:
-        node = NodeAccount(home, operator)
-        body = RecommitOnion(node.commit_onion(options.generation))
-        return _finish(options, operator, node.send(body), "the onion counts in two epochs")
-
-
-def _send_as_node(options: argparse.Namespace, body: Body, done: str) -> int:
-    home = home_of(options)
-    with Operator(home) as operator:
-        return _finish(options, operator, NodeAccount(home, operator).send(body), done)
+        candidacy = Candidacy(home, operator)
+        candidacy.check_stands()
+        onion = candidacy.account.commit_onion(options.generation)
+        sent = candidacy.account.send(RecommitOnion(onion))
+        return _finish(options, operator, sent, "the onion counts in two epochs")
 
 
 def _send(options: argparse.Namespace, body: Body, done: str) -> int:

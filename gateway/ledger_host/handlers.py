@@ -173,6 +173,7 @@ class LedgerHandlers:
             signers=len(block.certificate.signatures),
             transactions=tuple(one.hex() for one in block.transaction_ids),
             skipped=self._stakes.skipped(header),
+            parent_slot=header.parent_slot,
         )
 
     def _device(self, request: Request) -> DeviceReply:

@@ -139,6 +139,7 @@ def _build_agent(one: AgentOverview) -> AgentReply:
         signed=0 if work is None else work.signed,
         counted=0 if work is None else work.counted,
         penalties=tuple(describe_penalty(penalty) for penalty in agent.penalties),
+        jailed_until_ms=agent.jailed_until_ms,
     )
 
 

@@ -115,7 +115,7 @@ class CulpritsReply(msgspec.Struct, frozen=True):
 class BlockReply(msgspec.Struct, frozen=True):
     """One block's header in words, and its transactions' ids.
 
-    `skipped` are the agents that led the slots between its parent's and its own, in order, as far as
+    `parent_slot` is 0 for an epoch's first block. `skipped` are the agents that led the slots between its parent's and its own, in order, as far as
     their epoch is the running one; at most 64.
     """
 
@@ -130,6 +130,7 @@ class BlockReply(msgspec.Struct, frozen=True):
     signers: int
     transactions: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+    parent_slot: int = 0
 
 
 class DeviceReply(msgspec.Struct, frozen=True):

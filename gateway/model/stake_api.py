@@ -29,6 +29,9 @@ class AgentReply(msgspec.Struct, frozen=True):
     signed: int
     counted: int
     penalties: tuple[str, ...]
+    jailed_until_ms: int | None = (
+        None  # Unix time on the chain; also when that is over, until it is unjailed
+    )
 
 
 class AgentsReply(msgspec.Struct, frozen=True):

@@ -20,6 +20,13 @@ def smartshare(node: Node, capsys, *arguments: str) -> Any:
     return json.loads(captured.out)
 
 
+def refuse(node: Node, capsys, *arguments: str) -> str:
+    capsys.readouterr()
+    assert main(["chain", *arguments, "--home", str(node.home.path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    return str(line)
+
+
 def test_votes_stake_and_proposals_on_the_command_line(tmp_path, capsys):
     with Node(tmp_path / "home") as node:
         node.start()
@@ -44,6 +51,11 @@ def test_votes_stake_and_proposals_on_the_command_line(tmp_path, capsys):
         smartshare(node, capsys, "recommit")
         parameters = smartshare(node, capsys, "params")["parameters"]
         assert {"epoch_blocks", "block_reward"} <= {one["name"] for one in parameters}
+        assert "stands for election already" in refuse(node, capsys, "stand", "2000")
+        assert "not in jail: seated" in refuse(node, capsys, "unjail")
+        stranger = format_address(node.keys.wallet)
+        for arguments in (("vote", own, stranger), ("delegate", stranger, "5")):
+            assert f"{stranger} does not stand" in refuse(node, capsys, *arguments)
         earned = smartshare(node, capsys, "collect")
         assert earned["height"] > 0
         file = tmp_path / "proof.json"

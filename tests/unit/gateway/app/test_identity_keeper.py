@@ -5,20 +5,22 @@ from typing import cast
 import msgspec
 import pytest
 
-from gateway.app.identity_keeper import IdentityKeeper
+from gateway.app.identity_keeper import HELD_CHECK_NS, IdentityKeeper
 from gateway.app.transactions import TransactionAuthor
-from gateway.clock import SystemClock
+from gateway.clock import Clock, SystemClock
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.identity_messages import LeaseStanding, Proofs, RunningInstance
 from gateway.smart_agent.keys import AgentKeys
+from ledger.codec.text import format_address
 from ledger.crypto.domains import possession_message, transaction_message
 from ledger.crypto.ed25519 import sign
 from ledger.types.genesis import Allocation
 from ledger.types.genesis_file import genesis_chain_id
 from ledger.types.identity_bodies import NameOwner, RenewLease, RetireNode
+from ledger.types.transaction import Transfer
 from tests.support.gateway_lab import GatewayLab, MeteringAgent
 from tests.support.ledger_lab import address_of, make_genesis, seed_of
-from tests.support.readings import store_run
+from tests.support.readings import ManualClock, store_run
 
 NODE, OURS, OTHER = address_of("node"), b"1" * 32, b"2" * 32
 
@@ -57,13 +59,14 @@ class IdentityAgent(MeteringAgent):
         return Proofs(*(sign(seed_of(self._prefix + name), message) for name in purposes))
 
 
-def guard(lab: GatewayLab, agent: IdentityAgent) -> None:
+def guard(lab: GatewayLab, agent: IdentityAgent, clock: Clock | None = None) -> None:
     """Let the lab's services begin with a keeper for `agent`."""
     lab.agent = agent
+    keeper_clock = clock or SystemClock()
 
     def make(author: TransactionAuthor) -> IdentityKeeper:
         client = cast("AgentClient", agent)
-        return IdentityKeeper(lab.store, author, lab.link, client, agent.keys, SystemClock())
+        return IdentityKeeper(lab.store, author, lab.link, client, agent.keys, keeper_clock)
 
     lab.make_gate = make
 
@@ -166,4 +169,29 @@ async def test_a_registration_without_funds_says_so(tmp_path):
         lab.sender = agent.keys.metering
         lab.start()
         await lab.until(lambda: "not registered yet" in lab.service.problem)
-        assert "insufficient-funds" in lab.service.problem
+        assert f"wallet send {format_address(agent.keys.metering)} 1" in lab.service.problem
+
+
+async def test_what_registered_the_node_for_nothing_leaves_the_naming_of_the_owner_until_it_can_pay(
+    tmp_path,
+):
+    genesis = make_genesis()
+    (agent,) = genesis.agents
+    others = tuple(one for one in genesis.allocations if one.address != address_of("metering"))
+    bonded = (msgspec.structs.replace(agent, bond=10**12),)
+    genesis = msgspec.structs.replace(genesis, agents=bonded, allocations=others)
+    async with GatewayLab(tmp_path, genesis=genesis) as lab:
+        clock = ManualClock()
+
+        def is_named_at_the_next_look() -> bool:
+            clock._monotonic_ns += HELD_CHECK_NS
+            return bool(lab.final(NameOwner))
+
+        guard(lab, IdentityAgent(genesis_chain_id(genesis)), clock)
+        lab.register("meter")
+        await store_run(lab.store, "meter", 3)
+        lab.start()
+        await lab.until(lambda: not is_named_at_the_next_look() and lab.anchors())
+        await lab.until(lambda: lab.store.pending_count() == 0)
+        await lab.apply("alice", Transfer(lab.sender, 10**9))
+        await lab.until(is_named_at_the_next_look)
