@@ -1,8 +1,8 @@
 """kill -9 of every process in turn, again and again, under load: nothing acknowledged is lost.
 
-Two devices measure all the time. In each round a consumer opens a session, every process of the
+Three devices measure all the time, one of them publishes at QoS 1 and one at QoS 2. In each round a consumer opens a session, every process of the
 node and the contract worker are killed in a random order, and the session is settled. At the end
-every acknowledged message is a stored reading, sequences have no gap, the chain has gone on, and
+every acknowledged message is a stored reading, of QoS 2 exactly one, sequences have no gap, the chain has gone on, and
 the provider holds exactly the sum of the bills.
 """
 
@@ -11,6 +11,7 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -53,11 +54,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(150
 class Publisher:
     """A device that counts: each message carries the next number, each PUBACK is remembered."""
 
-    def __init__(self, node: Node, name: str, password: str) -> None:
+    def __init__(self, node: Node, name: str, qos: int) -> None:
+        self.name = name
         self.acknowledged: set[int] = set()
         self._numbers: dict[int, int] = {}
         self._topic = topics.device("test", name, "up")
         self._stop = threading.Event()
+        self._qos = qos
+        password = CredentialFile(node.home).set_new_password(name)
         self._client = Client(CallbackAPIVersion.VERSION2, name, clean_session=False)
         self._client.username_pw_set(name, password)
         self._client.reconnect_delay_set(1, 1)
@@ -72,7 +76,7 @@ class Publisher:
             if self._stop.wait(0.02):
                 return
             payload = msgspec.json.encode({"power_active_total": number})
-            info = self._client.publish(self._topic, payload, qos=1)
+            info = self._client.publish(self._topic, payload, qos=self._qos)
             self._numbers[info.mid] = number
 
     def _on_publish(self, _client, _userdata, message_id, _reason, _properties) -> None:
@@ -205,11 +209,11 @@ def test_kill_9_of_every_process_loses_nothing(tmp_path):
     with Node(tmp_path / "home", consumer=CONSUMER) as node:
         home = node.home
         add_device(home, "meter", "eastron-sdm630", f"modbus-tcp://127.0.0.1:{meter_port}", 100)
-        add_device(home, "counter", "json-energy", None, 1000)
-        password = CredentialFile(home).set_new_password("counter")
+        for name in ("counter", "once"):
+            add_device(home, name, "json-energy", None, 1000)
         node.start_meter("--profile", "eastron-sdm630", "--speed", "600", port=meter_port)
         node.start()
-        publisher = Publisher(node, "counter", password)
+        publishers = [Publisher(node, "counter", qos=1), Publisher(node, "once", qos=2)]
         try:
             with node.operator(answer_timeout_s=2.0) as operator:
                 paid = run_rounds(node, operator, chance)
@@ -218,10 +222,11 @@ def test_kill_9_of_every_process_loses_nothing(tmp_path):
                 ).balance
                 height = retry(lambda: operator.ask("status", {}, StatusReply)).height
         finally:
-            publisher.close()
+            for publisher in publishers:
+                publisher.close()
         assert balance == sum(paid), "each settlement is paid exactly once"
         assert height > ROUNDS, "the chain goes on"
-        check_readings(node, publisher.acknowledged)
+        check_readings(node, publishers)
 
 
 def run_rounds(node: Node, operator: Operator, chance: random.Random) -> list[int]:
@@ -248,17 +253,20 @@ def run_rounds(node: Node, operator: Operator, chance: random.Random) -> list[in
     return paid
 
 
-def check_readings(node: Node, acknowledged: set[int]) -> None:
-    for device in ("meter", "counter"):
+def check_readings(node: Node, publishers: list[Publisher]) -> None:
+    for device in ("meter", "counter", "once"):
         sequences = [reading.sequence for reading in read_all(node, device)]
         assert sequences == list(range(1, len(sequences) + 1)), f"{device} has a gap"
-    stored = {
-        quantity.value * 10**quantity.scale
-        if quantity.scale >= 0
-        else quantity.value // 10**-quantity.scale
-        for reading in read_all(node, "counter")
-        for quantity in reading.quantities
-        if quantity.value is not None
-    }
-    assert len(acknowledged) > ROUNDS
-    assert acknowledged <= stored, "an acknowledged message is not on disk"
+    for publisher in publishers:
+        stored = Counter(
+            quantity.value * 10**quantity.scale
+            if quantity.scale >= 0
+            else quantity.value // 10**-quantity.scale
+            for reading in read_all(node, publisher.name)
+            for quantity in reading.quantities
+            if quantity.value is not None
+        )
+        assert len(publisher.acknowledged) > ROUNDS
+        assert publisher.acknowledged <= stored.keys(), "an acknowledged message is not on disk"
+        if publisher.name == "once":
+            assert [value for value, count in stored.items() if count > 1] == []
