@@ -142,17 +142,39 @@ class Publisher(Client):
             if self._packet_id in self._unacknowledged or self._packet_id in self._released:
                 continue
             self.sent += 1
-            message, qos = f"{self.client_id}-{self.sent}", 1 + self.sent % 2
+            message, qos = self.next_message()
             self._unacknowledged[self._packet_id] = (message, qos)
             self._send(self._packet_id, message, qos, is_dup=False)
 
+    def next_message(self) -> tuple[str, int]:
+        """Return the message of number `sent`, and its QoS."""
+        return f"{self.client_id}-{self.sent}", 1 + self.sent % 2
+
+    @property
+    def topic(self) -> str:
+        return f"load/{self.client_id}"
+
     def _send(self, packet_id: int, message: str, qos: int, *, is_dup: bool) -> None:
-        topic = f"load/{self.client_id}"
-        self.writer.write(publish(packet_id, topic, message.encode(), qos, is_dup=is_dup))
+        self.writer.write(publish(packet_id, self.topic, message.encode(), qos, is_dup=is_dup))
+
+
+class Meter(Publisher):
+    """Publishes readings at QoS 2: numbers that follow `before`."""
+
+    before = 0
+
+    def next_message(self) -> tuple[str, int]:
+        return f'{{"power_active_total": {self.before + self.sent}}}', 2
+
+    @property
+    def topic(self) -> str:
+        return f"ss/v1/gw1/dev/{self.client_id}/up"
 
 
 class Subscriber(Client):
     """Counts what it gets; QoS 2 once for each use of a packet id."""
+
+    topic_filter = "load/#"
 
     def __init__(self, port: int, client_id: str) -> None:
         super().__init__(port, client_id)
@@ -163,7 +185,7 @@ class Subscriber(Client):
     def connected(self, *, is_resumed: bool) -> None:
         assert is_resumed or not self.subscribed.is_set(), "the broker lost the session"
         if not self.subscribed.is_set():
-            self.writer.write(packet(0x82, b"\x00\x01" + text("load/#") + b"\x02"))
+            self.writer.write(packet(0x82, b"\x00\x01" + text(self.topic_filter) + b"\x02"))
 
     def received(self, first: int, data: bytes) -> None:
         kind = first >> 4
