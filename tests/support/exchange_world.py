@@ -164,6 +164,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.received: Counter[int] = Counter()
+        self.is_subscribed = False
         self._held: set[int] = set()
 
     def connect(self) -> bytes:
@@ -178,6 +179,8 @@ class Reader:
             packet_id = int.from_bytes(packet[2:4], "big")
             self._held.discard(packet_id)
             return [encode_ack(wire.PUBCOMP, packet_id)]
+        if kind == wire.SUBACK:
+            self.is_subscribed = True
         if kind != wire.PUBLISH:
             return []
         start = 4 + len("up/1")
@@ -198,9 +201,12 @@ class Peer:
         self.is_welcome = False
 
     def reconnect(self, core: BrokerCore) -> None:
+        self.connect_by(Script(core))
+
+    def connect_by(self, script: Script) -> None:
         self.is_welcome = False
         self.to_broker = []
-        self.script = Script(core)
+        self.script = script
         self.script.link.receive(self.client.connect())
         self.script.link.admit(self.client.principal)
 
