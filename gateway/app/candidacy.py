@@ -52,6 +52,18 @@ class Candidacy:
             )
         return found
 
+    def check_no_onion_is_coming(self) -> None:
+        """Raise `SettingsError` where this node is no agent, or its last commitment does not count yet.
+
+        The SmartAgent opens its newest two onions alone: with two on their way nobody opens the one in use.
+        """
+        found = self.check_stands()
+        if found.onion_next_epoch:
+            raise SettingsError(
+                f"this node's last commitment counts from epoch {found.onion_next_epoch} on: commit to another"
+                " one then"
+            )
+
     def check_jail_is_over(self) -> None:
         """Raise `SettingsError` where this node is not in jail, or must stay there."""
         found = self.check_stands()

@@ -16,7 +16,6 @@ from gateway.smart_agent.messages import OnionCommitment, OnionValue
 from gateway.smart_agent.provision import create_agent, is_agent_there, open_agent
 from gateway.smart_agent.unlock import find_unlock
 from ledger.codec.text import format_address, parse_address
-from ledger.crypto.domains import NO_HASH
 from ledger.errors import CodecError
 from ledger.params import (
     AGENTS_MAX,
@@ -67,8 +66,8 @@ def take_up_agent(home: Home, key_uri: str) -> AgentKeys:
         return agent.description
 
 
-def card_of(keys: AgentKeys, onion: bytes = NO_HASH) -> NodeCard:
-    """Return the card of these keys; a network of one needs no order, so no commitment to it."""
+def card_of(keys: AgentKeys, onion: bytes) -> NodeCard:
+    """Return the card of these keys with the first order commitment of their SmartAgent."""
     return NodeCard(
         node=format_address(keys.node),
         consensus=format_address(keys.consensus),
@@ -84,14 +83,15 @@ def make_card(home: Home, key_uri: str) -> NodeCard:
         raise SettingsError(f"{home.path} is a Smartshare home already; choose another folder")
     try:
         home.create()
-        card = card_of(take_up_agent(home, key_uri), _commit_to_order(home))
+        card = card_of(take_up_agent(home, key_uri), commit_to_order(home))
         write_atomic(home.card, msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
     except OSError as error:
         raise SettingsError(f"{home.path}: cannot be created: {error.strerror}") from None
     return card
 
 
-def _commit_to_order(home: Home) -> bytes:
+def commit_to_order(home: Home) -> bytes:
+    """Return the first order commitment of the home's SmartAgent; making it takes a second or more."""
     with open_agent(home.agent, find_unlock(home.agent)) as agent:
         onion = agent.handle(OnionCommitment(_FIRST_ONION))
     if not isinstance(onion, OnionValue):

@@ -6,7 +6,13 @@ from typing import Literal
 import msgspec
 
 from gateway.app.credentials import CredentialFile
-from gateway.app.founding import NetworkOptions, card_of, found_network, take_up_agent
+from gateway.app.founding import (
+    NetworkOptions,
+    card_of,
+    commit_to_order,
+    found_network,
+    take_up_agent,
+)
 from gateway.app.listeners import own_names
 from gateway.broker.certificates import CertificateFolder
 from gateway.clock import Clock
@@ -132,6 +138,13 @@ def initialise(
     return keys
 
 
+def _found_alone(
+    home: Home, keys: AgentKeys, name: str, clock: Clock, options: NetworkOptions
+) -> Genesis:
+    """Return the genesis of a network of this node; who joins later finds an order nobody could choose."""
+    return found_network((card_of(keys, commit_to_order(home)),), name, clock, options)
+
+
 def _create_identity(
     home: Home, name: str, clock: Clock, membership: Membership, key_uri: str
 ) -> AgentKeys:
@@ -140,9 +153,7 @@ def _create_identity(
     if home.genesis.exists():
         genesis = load_genesis(home)
     else:
-        genesis = membership.genesis or found_network(
-            (card_of(keys),), name, clock, membership.options
-        )
+        genesis = membership.genesis or _found_alone(home, keys, name, clock, membership.options)
         write_atomic(home.genesis, format_genesis(genesis).encode())
     with open_agent(home.agent, find_unlock(home.agent)) as agent:
         answer = agent.handle(Bind(genesis_chain_id(genesis), genesis.slot_ms))

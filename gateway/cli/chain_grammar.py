@@ -65,9 +65,14 @@ def _add_agents_commands(chain: Commands) -> None:
     _command(chain, "collect", "stake:collect", "move what this node earned to the wallet")
     _command(chain, "unjail", "stake:unjail", "let this node stand again after its jail")
     recommit = _command(chain, "recommit", "stake:recommit", "commit to this node's next onion")
-    for parser in (stand, recommit):
+    # The first is committed to by a founder's genesis, or by standing for election.
+    for parser, first in ((stand, 1), (recommit, 2)):
         parser.add_argument(
-            "--generation", type=int, default=1, metavar="N", help="which of its onions; default 1"
+            "--generation",
+            type=int,
+            default=first,
+            metavar="N",
+            help=f"which of its onions; default {first}",
         )
 
 

@@ -246,7 +246,7 @@ def recommit(options: argparse.Namespace) -> int:
     home = home_of(options)
     with Operator(home) as operator:
         candidacy = Candidacy(home, operator)
-        candidacy.check_stands()
+        candidacy.check_no_onion_is_coming()
         onion = candidacy.account.commit_onion(options.generation)
         sent = candidacy.account.send(RecommitOnion(onion))
         return _finish(options, operator, sent, "the onion counts in two epochs")

@@ -139,6 +139,7 @@ def _build_agent(one: AgentOverview) -> AgentReply:
         signed=0 if work is None else work.signed,
         counted=0 if work is None else work.counted,
         penalties=tuple(describe_penalty(penalty) for penalty in agent.penalties),
+        onion_next_epoch=agent.onion_next_epoch if agent.onion_next != NO_HASH else 0,
         jailed_until_ms=agent.jailed_until_ms,
     )
 

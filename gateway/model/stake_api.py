@@ -29,6 +29,7 @@ class AgentReply(msgspec.Struct, frozen=True):
     signed: int
     counted: int
     penalties: tuple[str, ...]
+    onion_next_epoch: int = 0  # from which on its next onion counts; 0: none is on its way
     jailed_until_ms: int | None = (
         None  # Unix time on the chain; also when that is over, until it is unjailed
     )

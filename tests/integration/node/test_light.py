@@ -6,7 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.app.founding import NetworkOptions, card_of, found_network, take_up_agent
+from gateway.app.founding import (
+    NetworkOptions,
+    card_of,
+    commit_to_order,
+    found_network,
+    take_up_agent,
+)
 from gateway.app.provision import Membership
 from gateway.clock import SystemClock
 from gateway.ledger_host.peers.addresses import format_peer
@@ -37,7 +43,9 @@ def pair(tmp_path_factory) -> Iterator[tuple[RunningNode, RunningNode]]:
         allocations=(Allocation(light_keys.metering, 10**12),),
     )
     genesis = msgspec.structs.replace(
-        found_network([card_of(full_keys)], "pair", SystemClock(), options),
+        found_network(
+            [card_of(full_keys, commit_to_order(homes[0]))], "pair", SystemClock(), options
+        ),
         epoch_blocks=EPOCH_BLOCKS,
     )
     port = find_free_port()

@@ -48,7 +48,9 @@ def test_votes_stake_and_proposals_on_the_command_line(tmp_path, capsys):
         smartshare(node, capsys, "undelegate", own, "50")
         stake = smartshare(node, capsys, "stake")
         assert [amount for _, amount in stake["unbonding"]] == [50 * 10**8]
+        assert agent["has_onion"], "committed to by the genesis"
         smartshare(node, capsys, "recommit")
+        assert "counts from epoch 2 on" in refuse(node, capsys, "recommit", "--generation", "3")
         parameters = smartshare(node, capsys, "params")["parameters"]
         assert {"epoch_blocks", "block_reward"} <= {one["name"] for one in parameters}
         assert "stands for election already" in refuse(node, capsys, "stand", "2000")

@@ -13,7 +13,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.app.founding import NetworkOptions, card_of, found_network, take_up_agent
+from gateway.app.founding import (
+    NetworkOptions,
+    card_of,
+    commit_to_order,
+    found_network,
+    take_up_agent,
+)
 from gateway.app.provision import Membership, initialise
 from gateway.clock import SystemClock
 from gateway.ledger_host.peers.addresses import format_peer
@@ -78,7 +84,8 @@ def test_a_gateway_joins_near_the_tip(tmp_path: Path):
     keys = take_up_agent(first, DEFAULT_URI)
     options = NetworkOptions(SLOT_MS, heartbeat_ms=2 * SLOT_MS)
     genesis = msgspec.structs.replace(
-        found_network([card_of(keys)], "two", SystemClock(), options), epoch_blocks=EPOCH_BLOCKS
+        found_network([card_of(keys, commit_to_order(first))], "two", SystemClock(), options),
+        epoch_blocks=EPOCH_BLOCKS,
     )
     peer = PeerAddress(keys.node, "127.0.0.1", free_port())
     initialise(

@@ -19,9 +19,10 @@ from gateway.errors import AgentError, SettingsError
 from gateway.ledger_host.genesis import load_genesis
 from gateway.messaging.service_login import LEDGER, OPERATOR, service_login
 from gateway.settings import Home, load_settings
-from gateway.smart_agent.messages import Bind, Refused
+from gateway.smart_agent.messages import Bind, OnionReveal, OnionValue, Refused
 from gateway.smart_agent.provision import open_agent
 from gateway.smart_agent.unlock import find_unlock
+from ledger.crypto.hashing import sha256
 from ledger.params import HEARTBEAT_MS, SLOT_MS
 from ledger.types.genesis import Allocation
 from ledger.types.genesis_file import genesis_chain_id
@@ -68,6 +69,16 @@ def test_the_genesis_names_this_agent_and_gives_it_the_first_coins(made):
     assert (genesis.slot_ms, genesis.heartbeat_ms) == (SLOT_MS, HEARTBEAT_MS)
     assert genesis.time_ms == ManualClock().now_ms()
     assert genesis.name == "cellar"
+
+
+def test_the_genesis_commits_to_what_this_agent_will_reveal(made):
+    home, _ = made
+    (agent,) = load_genesis(home).agents
+
+    with open_agent(home.agent, find_unlock(home.agent)) as smart_agent:
+        inside = smart_agent.handle(OnionReveal(agent.onion))
+    assert isinstance(inside, OnionValue), inside
+    assert sha256(inside.value) == agent.onion
 
 
 def test_the_agent_is_bound_to_this_chain_and_no_other(made):
