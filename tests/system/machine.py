@@ -3,6 +3,7 @@
 Rule: whatever happens here stays in a folder of its own and is gone when the test ends.
 """
 
+import fcntl
 import os
 import shutil
 import stat
@@ -205,6 +206,17 @@ def _stop(nspawn: subprocess.Popen[bytes]) -> None:
     nspawn.wait()
 
 
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let other processes that want the same wait until the block ends."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
 def debian_base() -> Path:
     """Return a minimal Debian tree: only what debootstrap's `minbase` holds. Kept between runs."""
     skip_unless("debootstrap", "git")
@@ -213,14 +225,15 @@ def debian_base() -> Path:
     assert stat.S_ISDIR(owner.st_mode)
     assert owner.st_uid == os.geteuid()
     base = _BASE_CACHE / SUITE
-    if not base.exists():
-        unfinished = _BASE_CACHE / f"{SUITE}.{os.getpid()}"
-        try:
-            run("debootstrap", "--variant=minbase", SUITE, unfinished, timeout_s=600)
-        except AssertionError as error:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            pytest.skip(f"debootstrap could not make a base: {str(error)[-200:]}")
-        unfinished.rename(base)
+    with _one_at_a_time(_BASE_CACHE):
+        if not base.exists():
+            unfinished = _BASE_CACHE / f"{SUITE}.{os.getpid()}"
+            try:
+                run("debootstrap", "--variant=minbase", SUITE, unfinished, timeout_s=600)
+            except AssertionError as error:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                pytest.skip(f"debootstrap could not make a base: {str(error)[-200:]}")
+            unfinished.rename(base)
     return base
 
 
