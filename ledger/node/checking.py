@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Self
 
+from ledger.crypto.ed25519 import SignatureClaim
 from ledger.errors import Rejected
 from ledger.node.verifiers import Part, Verifiers
 from ledger.state.admission import check_transaction, open_transaction
@@ -46,7 +47,7 @@ class Checking:
     def _open(self) -> None:
         """Open all up to the part with the first one that is malformed; `_judge` comes back to that."""
         for start in range(0, len(self.raws), PART_TRANSACTIONS):
-            claims = []
+            claims: list[SignatureClaim] = []
             for raw in self.raws[start : start + PART_TRANSACTIONS]:
                 opened = open_transaction(raw, self._chain_id)
                 if isinstance(opened, Rejected):

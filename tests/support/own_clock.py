@@ -38,6 +38,6 @@ class OwnClock:
 
 if __name__ == "__main__":
     clock = OwnClock(Path(sys.argv[1]))
-    SystemClock.now_ms = lambda _self: clock.now_ms()  # type: ignore[method-assign]
-    SystemClock.is_synchronised = lambda _self: True  # type: ignore[method-assign]
+    SystemClock.now_ms = lambda _self: clock.now_ms()  # type: ignore[method-assign,assignment]
+    SystemClock.is_synchronised = lambda _self: True  # type: ignore[method-assign,assignment]
     sys.exit(main(sys.argv[2:]))

@@ -61,8 +61,8 @@ def test_votes_stake_and_proposals_on_the_command_line(tmp_path, capsys):
         earned = smartshare(node, capsys, "collect")
         assert earned["height"] > 0
         file = tmp_path / "proof.json"
-        arguments = ("proof", "account", format_address(node.keys.wallet), "-o", str(file))
-        assert main(["chain", *arguments, "--home", str(node.home.path)]) == 0
+        prove = ("proof", "account", format_address(node.keys.wallet), "-o", str(file))
+        assert main(["chain", *prove, "--home", str(node.home.path)]) == 0
         genesis = str(node.home.genesis)
         assert main(["chain", "verify-proof", str(file), "--genesis", genesis]) == 0
         file.write_text(file.read_text().replace("a", "b", 1))

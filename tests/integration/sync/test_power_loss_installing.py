@@ -55,7 +55,7 @@ def trace(folder: Path, manner: str) -> tuple[dict[Path, bytes], list[Call]]:
     content = {path: path.read_bytes() for path in place.glob("chain.db*")}
     assert content[place / "chain.db-wal"], "blocks that are nowhere else"
     record = folder / "trace"
-    command = [*STRACE, record, sys.executable, INSTALLER, place, manner]
+    command: list[str | Path] = [*STRACE, record, sys.executable, INSTALLER, place, manner]
     subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=True, timeout=120)
     calls = list(read_trace(record))
     own = [c for c in calls if c.fd == STDOUT or place in (c.file, c.file.parent)]

@@ -1,5 +1,7 @@
 """Reports of evidence in the mempool: first into a block, in a bounded share, once an agent, never crowded out."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -16,8 +18,10 @@ from ledger.params import BLOCK_TRANSACTIONS_MAX, DAY_MS
 from ledger.state.context import CheckedTransaction
 from ledger.state.epochs import get_past_epoch
 from ledger.state.keys import account_key
+from ledger.state.processing.report_evidence import check_report
 from ledger.types.block import Vote
 from ledger.types.records import Account
+from ledger.types.stake import PenaltyCause
 from ledger.types.transaction import Body, CallContract, ReportEvidence, Transfer
 from tests.support.stake_chain import MONEY, SLOT_MS, StakeChain, people
 from tests.support.transactions import (
@@ -198,8 +202,12 @@ def test_a_flood_of_one_offence_waits_once(chain, monkeypatch):
     pool, first = Mempool(), accuse(BEN, report(chain))
     add(pool, chain, first)
     judged = []
-    judge = accusations.check_report
-    monkeypatch.setattr(accusations, "check_report", lambda *a: judged.append(a) or judge(*a))
+
+    def judge(*of: Any) -> PenaltyCause | Rejected:
+        judged.append(of)
+        return check_report(*of)
+
+    monkeypatch.setattr(accusations, "check_report", judge)
     for slot in range(4, 40):
         assert refuse(pool, chain, accuse(ANNA, report(chain, slot=slot))) is Reason.DUPLICATE
         assert refuse(pool, chain, accuse(BEN, report(chain, slot=slot), 1)) is Reason.DUPLICATE

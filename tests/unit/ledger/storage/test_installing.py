@@ -8,7 +8,7 @@ import pytest
 from ledger.errors import StorageError
 from ledger.light import Snapshot, verify_snapshot
 from ledger.node.snapshots import install_snapshot
-from ledger.storage import installing
+from ledger.storage import schema
 from ledger.storage.reader import ChainReader
 from tests.support.snapshot_lab import EPOCH_BLOCKS, SnapshotLab
 
@@ -56,7 +56,7 @@ def test_a_newer_chain_takes_the_place_of_an_older_one(behind: SnapshotLab, snap
 def test_a_chain_that_is_written_or_read_stays(
     behind: SnapshotLab, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(installing.FOLDING_PRAGMAS, "busy_timeout", 1)
+    monkeypatch.setitem(schema.FOLDING_PRAGMAS, "busy_timeout", 1)
     node = behind.open_keeping()
     with pytest.raises(StorageError, match="another process writes this chain"):
         install_snapshot(behind.path, behind.genesis, snapshot)

@@ -68,12 +68,14 @@ async def test_a_true_report_is_taken_and_passed_on(lab, node):
 
 async def test_false_evidence_is_not_passed_on_and_gets_its_peer_banned(lab, node):
     ear, good = make_ear(node), report(lab)
+    dropped = None
     for slot in (9, 10, 11):
         first = msgspec.structs.replace(good.first, slot=slot)
         second = msgspec.structs.replace(good.second, slot=slot, signature=bytes(64))
         dropped = hear(ear, lab.sign("alice", 0, ReportEvidence(good.agent, first, second)))
         assert dropped is not None
         assert dropped.detail == "it passed on a forged transaction"
+    assert dropped is not None
     assert dropped.is_banned
     assert list(ear.relay.flush()) == []
     assert node.pending(9) == ()
