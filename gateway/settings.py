@@ -160,8 +160,9 @@ class LedgerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Without `listen` connections are outbound only, which is enough behind NAT. `archive_url_file` holds
     the URL of a PostgreSQL database into which the chain is followed. A node without a chain starts from a
-    snapshot that stands on `checkpoint`, `EPOCH:HASH`. Of its blocks it keeps the newest `keep_blocks`, 0: all.
-    With the role `light` it executes nothing and follows headers and certificates alone.
+    snapshot that stands on `checkpoint`, `EPOCH:HASH`; one that was away for too long needs a newer one. Of its
+    blocks it keeps the newest `keep_blocks`, 0: all. With the role `light` it executes nothing and follows
+    headers and certificates alone.
     """
 
     role: Literal["full", "light"] = "full"

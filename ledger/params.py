@@ -69,8 +69,6 @@ VOTE_AGE_WEEKS_MAX = 520  # after ten years a vote weighs less than 1/1024: it c
 ONION_LENGTH = 2**20  # reveals in one onion: 12 years of one block in 300 s
 UNBONDING_ENTRIES_MAX = 32  # one for each day of 21, and spare ones
 UNBONDING_MS_MIN = 21 * 86_400_000  # at least the age of evidence and the time of a ballot
-# How long agents are trusted that are known from a header: who signs two chains within it loses its stake.
-TRUST_PERIOD_MS = UNBONDING_MS_MIN
 PENALTY_HISTORY_MAX = 8  # penalties that an agent's record keeps for its readers
 JAIL_DOUBLINGS_MAX = 7  # 2**7 hours: five days
 OPEN_PROPOSALS_MAX = 16  # each is counted in an end block

@@ -49,6 +49,7 @@ from gateway.smart_agent.waiting import wait_for_agent
 logger = logging.getLogger(__name__)
 
 HEALTH_INTERVAL_S = 1.0
+CHAIN_INTERVAL_S = 30.0  # its problems last for minutes
 ANNOUNCE_INTERVAL_S = 60.0  # everybody on the network hears an update
 PRUNE_INTERVAL_S = 600.0
 STALLED_S = 30.0  # an event loop that did not come round for so long is not healthy
@@ -127,6 +128,7 @@ class _Gateway:
         self._version = importlib.metadata.version("smartshare-gateway")  # read from disk: once
         self._beat_s = 0.0
         self._readings_per_second = 0
+        self._chain_problem = ""
 
     async def run(self, notifier: Notifier, stop: asyncio.Event) -> None:
         """Start everything, serve until `stop` is set, stop everything."""
@@ -145,6 +147,7 @@ class _Gateway:
                         self._anchoring.run(),
                         self._courier.run(),
                         self._tell_health(),
+                        self._watch_chain(),
                         self._prune(),
                         self._announce(),
                         run_watchdog(notifier, self._is_alive),
@@ -200,10 +203,21 @@ class _Gateway:
                         self._anchoring.problem,
                         self._courier.problem,
                         self._witness.problem,
+                        self._chain_problem,
                     ),
                 )
             ),
         )
+
+    async def _watch_chain(self) -> None:
+        """Hear what keeps the chain from going on; anchoring tells where the ledger is away."""
+        while True:
+            try:
+                status = await self._ledger.call("status", {}, StatusReply)
+                self._chain_problem = status.problem
+            except MessagingError:
+                self._chain_problem = ""
+            await asyncio.sleep(CHAIN_INTERVAL_S)
 
     async def _prune(self) -> None:
         """Keep the store within its limits; without a trusted clock, within its bytes alone."""

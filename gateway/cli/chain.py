@@ -25,7 +25,7 @@ def status(options: argparse.Namespace) -> int:
         f"finality  {reply.finality_ms} ms after the block came\n"
         f"agents    {reply.agents}, epoch {reply.epoch}, slot {reply.slot} every {reply.slot_ms} ms\n"
         f"waiting   {reply.pending} transactions\n"
-        f"clock     {reply.clock}",
+        f"clock     {reply.clock}" + (f"\nPROBLEM   {reply.problem}" if reply.problem else ""),
     )
     return 0
 

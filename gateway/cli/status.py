@@ -35,6 +35,7 @@ def status(options: argparse.Namespace) -> int:
     with Operator(home_of(options)) as operator:
         health = operator.ask_gateway("health", {}, Health)
         chain = operator.ask("status", {}, StatusReply)
+    problems = dict.fromkeys(filter(None, (*health.problems, chain.problem)))
     devices = "  ".join(f"{name} {state}" for name, state in sorted(health.devices.items()))
     lines = [
         f"gateway   {health.name}, version {health.version}",
@@ -44,10 +45,10 @@ def status(options: argparse.Namespace) -> int:
         f"{health.pending_transactions} transactions on their way",
         f"devices   {devices or 'none heard of yet'}",
         f"chain     block {chain.height}, finality {chain.finality_ms} ms, clock {chain.clock}",
-        *(f"PROBLEM   {problem}" for problem in health.problems),
+        *(f"PROBLEM   {problem}" for problem in problems),
     ]
     emit(options, {"gateway": health, "chain": chain}, "\n".join(lines))
-    return 1 if health.problems else 0
+    return 1 if problems else 0
 
 
 @dataclass(frozen=True, slots=True)

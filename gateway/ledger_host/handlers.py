@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 
 class LedgerHandlers:
-    """Answers requests from a node. `finality_ms` is filled in by the service."""
+    """Answers requests from a node. `finality_ms` and `find_problem` are filled in by the service."""
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class LedgerHandlers:
         self._stakes = StakeAnswers(node, self._on_loop)
         self._desk = desk or NoNeighbours()
         self.finality_ms = 0
+        self.find_problem: Callable[[], str] = str
 
     def table(self) -> dict[str, Handler]:
         """Return the handler of each verb."""
@@ -123,6 +124,7 @@ class LedgerHandlers:
             state=status.state,
             clock=status.clock,
             finality_ms=self.finality_ms,
+            problem=self._on_loop(self.find_problem),
         )
 
     def _account(self, request: Request) -> AccountReply:

@@ -2,13 +2,18 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
 from edge_contracts.executor import WorkerExecutor
-from gateway.clock import SystemClock
+from gateway.clock import Clock, SystemClock
 from gateway.errors import SettingsError
 from gateway.ledger_host.archiving import Archiver, find_archive_url
+from gateway.ledger_host.catching_up import CatchingUp
 from gateway.ledger_host.genesis import load_genesis
 from gateway.ledger_host.handlers import LedgerHandlers
 from gateway.ledger_host.light.service import LightStart, run_light
@@ -22,12 +27,20 @@ from gateway.model import topics
 from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import Home, Settings, load_settings
 from gateway.smart_agent.client import AgentClient, AgentOnionKeeper, AgentVoteSigner
+from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.waiting import wait_for_agent
+from ledger.errors import StorageError
+from ledger.light import Snapshot
 from ledger.node.node import LedgerNode
+from ledger.node.snapshots import install_snapshot
 from ledger.node.views import FinalBlock
+from ledger.ports import ContractExecutor
+from ledger.types.genesis import Genesis
 
 # A week at a block every 3 s: as long as readings wait for whoever makes receipts of them.
 KEEP_BLOCKS_MIN = 201_600
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -47,28 +60,77 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
     start = SnapshotStart(home, settings, genesis, keys, agent, clock)
     if not await start.run(notifier, stop):
         return
-    desk = PeerDesk(home, settings, genesis, keys, agent, clock)
     # Queries have a worker of their own: they never hold up a block.
     with WorkerExecutor(clock) as executor, WorkerExecutor(clock) as query_executor:
-        node = await asyncio.to_thread(
-            LedgerNode.open,
+        parts = _Parts(home, settings, genesis, keys, agent, clock, executor, query_executor)
+        try:
+            while (snapshot := await _run_node(parts, notifier, stop)) is not None:
+                await _go_on_from(snapshot, parts, notifier)
+        finally:
+            agent.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What outlives a node that is opened again."""
+
+    home: Home
+    settings: Settings
+    genesis: Genesis
+    keys: AgentKeys
+    agent: AgentClient
+    clock: Clock
+    executor: ContractExecutor
+    query_executor: ContractExecutor
+
+
+async def _run_node(parts: _Parts, notifier: Notifier, stop: asyncio.Event) -> Snapshot | None:
+    """Run a node until `stop` is set; or return the snapshot that it cannot go on without."""
+    home, settings, agent = parts.home, parts.settings, parts.agent
+    desk = PeerDesk(home, settings, parts.genesis, parts.keys, agent, parts.clock)
+    node = await _off_the_loop(
+        notifier,
+        lambda: LedgerNode.open(
             home.chain,
-            genesis,
-            executor,
-            clock,
+            parts.genesis,
+            parts.executor,
+            parts.clock,
             AgentVoteSigner(agent),
             around=desk.surroundings(),
-            query_executor=query_executor,
+            query_executor=parts.query_executor,
             onion=AgentOnionKeeper(agent),
             snapshots=home.snapshots,
             keep_blocks=find_keep_blocks(settings),
-        )
-        try:
-            history = WalletHistory(home, keys.wallet)
-            await _Service(home, settings, node, desk, agent, history).run(notifier, stop)
-        finally:
-            node.close()
-            agent.close()
+        ),
+    )
+    try:
+        history = WalletHistory(home, parts.keys.wallet)
+        catching_up = CatchingUp(home, settings, parts.genesis, parts.clock, desk.network, node)
+        service = _Service(home, settings, node, desk, agent, history, catching_up)
+        return await service.run(notifier, stop)
+    finally:
+        node.close()
+
+
+async def _go_on_from(snapshot: Snapshot, parts: _Parts, notifier: Notifier) -> None:
+    """Put a proven snapshot in the chain's place; the chain stays as it is where that fails."""
+    logger.warning("the chain goes on from a snapshot: its older blocks are no longer kept here")
+    notifier.status("goes on from a snapshot")
+    install = partial(install_snapshot, parts.home.chain, parts.genesis, snapshot)
+    try:
+        await _off_the_loop(notifier, install)
+    except StorageError as error:
+        logger.warning("the snapshot is not used: %s", error)
+
+
+async def _off_the_loop(notifier: Notifier, job: Callable[[], T]) -> T:
+    """Return what a long job returns; the service manager hears meanwhile that we live."""
+    async with asyncio.TaskGroup() as group:
+        watchdog = group.create_task(run_watchdog(notifier, lambda: True))
+        done = asyncio.get_running_loop().run_in_executor(None, job)
+        await asyncio.wait([done])
+        watchdog.cancel()
+    return done.result()
 
 
 def find_keep_blocks(settings: Settings) -> int:
@@ -84,7 +146,7 @@ def find_keep_blocks(settings: Settings) -> int:
 class _Service:
     """A running node, its peers, its requests and its announcements."""
 
-    def __init__(  # noqa: PLR0917 - the parts that it runs
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts that it runs
         self,
         home: Home,
         settings: Settings,
@@ -92,8 +154,11 @@ class _Service:
         desk: PeerDesk,
         agent: AgentClient,
         history: WalletHistory,
+        catching_up: CatchingUp,
     ) -> None:
         self._node = node
+        self._catching_up = catching_up
+        desk.on_snapshot = catching_up.hear
         self._history = history
         self._desk = desk
         url = find_archive_url(settings)
@@ -103,10 +168,11 @@ class _Service:
         self._reports = TipReports(agent, lambda: desk.tip(node), interval_s)
         self._topic = topics.ledger_block(settings.name)
         self._handlers = LedgerHandlers(node, asyncio.get_running_loop(), desk)
+        self._handlers.find_problem = lambda: catching_up.problem
         login = service_login(home, settings, LEDGER, "ledger")
         self._server = RpcServer(login, "ledger", self._handlers.table())
 
-    async def run(self, notifier: Notifier, stop: asyncio.Event) -> None:
+    async def run(self, notifier: Notifier, stop: asyncio.Event) -> Snapshot | None:
         self._server.start()
         try:
             await self._reports.report()  # before the first vote is asked for
@@ -125,10 +191,15 @@ class _Service:
                 height = self._node.status().height
                 notifier.ready(f"at block {height}")
                 logger.info("ledger runs from block %d", height)
-                await stop.wait()
-                notifier.stopping()
-                for task in tasks:
+                catching_up = group.create_task(self._catching_up.run())
+                stopping = group.create_task(stop.wait())
+                await asyncio.wait({catching_up, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                for task in (*tasks, catching_up, stopping):
                     task.cancel()
+            if stop.is_set():
+                notifier.stopping()
+                return None
+            return catching_up.result()
         finally:
             await asyncio.to_thread(self._server.stop)
 

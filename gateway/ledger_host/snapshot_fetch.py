@@ -1,4 +1,4 @@
-"""Fetches a snapshot from the peers of a node that has no chain yet, over links of its own.
+"""Fetches a snapshot from peers: for a node that has no chain yet, or one that is too far behind.
 
 Rule 1: all of a snapshot comes from one peer and is checked as a whole; one that is wrong costs that peer
 its turn, and the next is asked.
@@ -7,10 +7,11 @@ Rule 2: parts are asked for so slowly that the answers stay within what a peer m
 
 import asyncio
 import logging
+from collections.abc import Callable, Collection
 
 from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, Submitted
 from ledger.errors import Rejected
-from ledger.light import Checkpoint, Snapshot, verify_snapshot
+from ledger.light import Snapshot
 from ledger.light.snapshot import SNAPSHOT_BYTES_MAX
 from ledger.network.gatekeeper import BYTES_PER_S
 from ledger.network.wire import (
@@ -19,7 +20,6 @@ from ledger.network.wire import (
     SnapshotMessage,
     SnapshotPart,
 )
-from ledger.types.genesis import Genesis
 from ledger.types.messages import Message
 
 _log = logging.getLogger(__name__)
@@ -32,33 +32,39 @@ TURN_INTERVAL_S = 30.0  # before a peer that had nothing is asked again
 
 
 class SnapshotFetch:
-    """One attempt of a node to get its first state. `run` returns it."""
+    """One attempt to get a snapshot. Snapshots of epochs before `epoch_min` are not downloaded."""
 
-    def __init__(self, network: PeerNetwork, genesis: Genesis, checkpoint: Checkpoint) -> None:
+    def __init__(
+        self,
+        network: PeerNetwork,
+        judge: Callable[[bytes], Snapshot | Rejected],
+        epoch_min: int = 0,
+    ) -> None:
+        """`judge` proves a snapshot from its bytes; it runs on a thread of its own."""
         self._network = network
-        self._genesis = genesis
-        self._checkpoint = checkpoint
+        self._judge = judge
+        self._epoch_min = epoch_min
         self._awaited: tuple[bytes, asyncio.Future[SnapshotPart]] | None = None
         self._asked_at_s: dict[bytes, float] = {}
 
-    async def run(self) -> Snapshot:
-        """Stay connected and ask until a peer gives a snapshot that stands on the checkpoint."""
-        agents = tuple(agent.node for agent in self._genesis.agents)
+    async def run(self, agents: Collection[bytes]) -> Snapshot:
+        """Stay connected for a node without a chain and `find` one; `agents` are those of its genesis."""
         side = NodeSide(
             receive=_ignore_message,
             peer_connected=_ignore_peer,
             submit=_take_nothing,
             pending=_have_nothing,
             agents=lambda: agents,
-            snapshot=self._hear,
+            snapshot=self.hear,
         )
         async with asyncio.TaskGroup() as group:
             connecting = group.create_task(self._network.run(side, _ignore_listening))
-            snapshot = await self._ask_in_turn()
+            snapshot = await self.find()
             connecting.cancel()
         return snapshot
 
-    async def _ask_in_turn(self) -> Snapshot:
+    async def find(self) -> Snapshot:
+        """Ask connected peers in turn until one gives a snapshot that is genuine."""
         while True:
             for peer in self._whose_turn():
                 snapshot = await self._ask(peer)
@@ -66,6 +72,14 @@ class SnapshotFetch:
                 if snapshot is not None:
                     return snapshot
             await asyncio.sleep(LOOK_INTERVAL_S)
+
+    def hear(self, peer: bytes, message: SnapshotMessage) -> None:
+        """Take a part that was asked for."""
+        if self._awaited is None or not isinstance(message, SnapshotPart):
+            return
+        asked, answer = self._awaited
+        if asked == peer and not answer.done():
+            answer.set_result(message)
 
     def _whose_turn(self) -> list[bytes]:
         now_s = asyncio.get_running_loop().time()
@@ -79,9 +93,9 @@ class SnapshotFetch:
         name = peer.hex()[:16]
         data = await self._download(peer)
         if data is None:
-            _log.info("peer %s gives no snapshot", name)
+            _log.info("peer %s gives no snapshot that is of use", name)
             return None
-        found = await asyncio.to_thread(verify_snapshot, data, self._genesis, self._checkpoint)
+        found = await asyncio.to_thread(self._judge, data)
         if isinstance(found, Rejected):
             _log.warning("the snapshot of peer %s is not used: %s", name, found)
             return None
@@ -89,11 +103,11 @@ class SnapshotFetch:
         return found
 
     async def _download(self, peer: bytes) -> bytes | None:
-        """Return all of the peer's newest snapshot, or None where it has none or contradicts itself."""
+        """Return all of the peer's newest snapshot; None where it is too old, none, or contradicts itself."""
         first = await self._get(peer, GetSnapshot(None, 0))
         if first is None or not 0 < first.size <= SNAPSHOT_BYTES_MAX:
             return None
-        if not _is_whole(first):
+        if first.epoch < self._epoch_min or not _is_whole(first):
             return None
         data = bytearray(first.data)
         while len(data) < first.size:
@@ -121,13 +135,6 @@ class SnapshotFetch:
             if part.offset == wanted.offset:
                 return part
         return None
-
-    def _hear(self, peer: bytes, message: SnapshotMessage) -> None:
-        if self._awaited is None or not isinstance(message, SnapshotPart):
-            return
-        asked, answer = self._awaited
-        if asked == peer and not answer.done():
-            answer.set_result(message)
 
 
 def _is_whole(part: SnapshotPart) -> bool:

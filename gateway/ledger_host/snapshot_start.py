@@ -18,12 +18,22 @@ from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
 from ledger.errors import CodecError
 from ledger.identity.facts import Moment
-from ledger.light import Checkpoint, Snapshot
+from ledger.light import Checkpoint, Snapshot, verify_snapshot
 from ledger.node.snapshots import install_snapshot
 from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import genesis_chain_id
 
 _log = logging.getLogger(__name__)
+
+
+def find_checkpoint(home: Home, settings: Settings) -> Checkpoint | None:
+    """Return the checkpoint of the settings, None where there is none; raises `SettingsError`."""
+    if not settings.ledger.checkpoint:
+        return None
+    try:
+        return Checkpoint.parse(settings.ledger.checkpoint)
+    except CodecError as error:
+        raise SettingsError(f"{home.settings}: ledger.checkpoint: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +52,9 @@ class SnapshotStart:
 
         False where `stop` was set before. Raises `SettingsError` for a checkpoint that is none.
         """
-        if not self.settings.ledger.checkpoint or self.home.chain.exists():
+        checkpoint = find_checkpoint(self.home, self.settings)
+        if checkpoint is None or self.home.chain.exists():
             return True
-        try:
-            checkpoint = Checkpoint.parse(self.settings.ledger.checkpoint)
-        except CodecError as error:
-            raise SettingsError(f"{self.home.settings}: ledger.checkpoint: {error}") from None
         _log.info("asking peers for a snapshot that stands on checkpoint %s", checkpoint)
         notifier.ready(f"asking peers for a snapshot of checkpoint {checkpoint.epoch}")
         snapshot = await self._fetch(checkpoint, notifier, stop)
@@ -69,12 +76,12 @@ class SnapshotStart:
         network = build_network(self.home, outbound, identity, self.clock)
         agents = tuple(one.node for one in self.genesis.agents)
         chain_id = genesis_chain_id(self.genesis)
-        fetch = SnapshotFetch(network, self.genesis, checkpoint)
+        fetch = SnapshotFetch(network, lambda data: verify_snapshot(data, self.genesis, checkpoint))
         hints = follow_hints(self.settings.discovery, chain_id, lambda: agents, network.learn)
         snapshot = None
         async with asyncio.TaskGroup() as group:
             fetching, stopping, *beside = (
-                group.create_task(fetch.run()),
+                group.create_task(fetch.run(agents)),
                 group.create_task(stop.wait()),
                 group.create_task(run_watchdog(notifier, lambda: True)),
                 group.create_task(hints),

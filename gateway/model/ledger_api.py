@@ -29,6 +29,7 @@ class StatusReply(msgspec.Struct, frozen=True):
     """How the chain is doing; `time_ms` is the newest block's.
 
     `finality_ms` is how long it took from when the node had the newest block until that was final.
+    `problem` is why the chain does not go on here, in one line, or empty.
     """
 
     chain_id: str
@@ -43,6 +44,7 @@ class StatusReply(msgspec.Struct, frozen=True):
     state: str
     clock: str
     finality_ms: int
+    problem: str = ""
 
 
 class AccountReply(msgspec.Struct, frozen=True):

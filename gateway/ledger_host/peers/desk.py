@@ -19,7 +19,7 @@ from gateway.ledger_host.peers.culprits import Culprits
 from gateway.ledger_host.peers.hints import follow_hints
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.network import MqttPeerNetwork
-from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, Submitted
+from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, Submitted, ignore_snapshots
 from gateway.ledger_host.peers.telling import build_peers_reply
 from gateway.ledger_host.snapshot_desk import SnapshotDesk
 from gateway.messaging.cluster_login import cluster_login
@@ -68,7 +68,6 @@ class PeerDesk:
         self._chain = home.chain
         self._discovery = settings.discovery
         self._culprits = Culprits()
-        self._is_told_pruned = False
         self._heights: OrderedDict[bytes, int] = OrderedDict()
         self._own_votes: asyncio.Queue[Vote] = asyncio.Queue(maxsize=64)
         identity = build_identity(
@@ -81,6 +80,8 @@ class PeerDesk:
         )
         self.network = build_network(home, settings, identity, clock)
         self._snapshots = SnapshotDesk(home.snapshots, self.network.send)
+        # What peers say about snapshots that is no question.
+        self.on_snapshot: Callable[[bytes, SnapshotMessage], None] = ignore_snapshots
 
     def surroundings(self) -> Surroundings:
         """Return what the node is opened with."""
@@ -175,19 +176,8 @@ class PeerDesk:
     def _answer(self, peer: bytes, message: SnapshotMessage) -> None:
         if isinstance(message, GetSnapshot):
             self._snapshots.ask(peer, message)
-        elif isinstance(message, Pruned):
-            self._note_pruned(peer, message.height)
-
-    def _note_pruned(self, peer: bytes, pruned_height: int) -> None:
-        height = self._open_node().status().height
-        if height < pruned_height and not self._is_told_pruned:
-            self._is_told_pruned = True
-            _log.warning(
-                "peer %s no longer keeps block %d, which comes next here: if no other peer has it, stop,"
-                " move ledger/chain.db away and set ledger.checkpoint",
-                peer.hex()[:16],
-                height + 1,
-            )
+        else:
+            self.on_snapshot(peer, message)
 
     def _on_listening(self) -> None:
         if self.network.port is not None:

@@ -63,6 +63,7 @@ class MqttPeerNetwork:
         self._dialling: set[bytes] = set()
         self._node: NodeSide | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._is_stopping = False
         self._listener: PeerListener | None = None
         if settings.listen is not None:
             events = ListenerEvents(
@@ -141,7 +142,10 @@ class MqttPeerNetwork:
         try:
             async with asyncio.TaskGroup() as self._group:
                 on_listening()
-                await self._tick_for_ever()
+                try:
+                    await self._tick_for_ever()
+                finally:
+                    self._is_stopping = True
         finally:
             await self._stop()
 
@@ -309,6 +313,9 @@ class MqttPeerNetwork:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         assert self._group is not None, "the network runs"
+        if self._is_stopping:
+            work.close()  # what peers want now, they want of whoever comes next
+            return
         self._group.create_task(work)
 
     def _now_ms(self) -> int:

@@ -1,43 +1,37 @@
 """A node without a chain gets a snapshot from peers over real MQTT: in parts, from whoever gives a genuine one."""
 
 import asyncio
-import contextlib
-import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gateway.clock import SystemClock
-from gateway.ledger_host import snapshot_fetch
-from gateway.ledger_host.genesis import GenesisFacts
-from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.network import MqttPeerNetwork
-from gateway.ledger_host.peers.seams import NodeSide, PeerSettings, Submitted
-from gateway.ledger_host.snapshot_desk import SnapshotDesk, read_part
+from gateway.ledger_host.snapshot_desk import read_part
 from gateway.ledger_host.snapshot_fetch import SnapshotFetch
-from ledger.crypto.domains import session_token_message
-from ledger.crypto.ed25519 import SigningKey
-from ledger.identity.facts import Moment
-from ledger.identity.grant import Role
-from ledger.light import Snapshot, encode_snapshot
+from ledger.errors import Rejected
+from ledger.light import Snapshot, encode_snapshot, verify_snapshot
 from ledger.network.wire import (
     SNAPSHOT_PART_BYTES,
     GetSnapshot,
     PeerAddress,
-    SnapshotMessage,
     SnapshotPart,
     decode_message,
     encode_message,
 )
-from ledger.types.genesis import Genesis
-from ledger.types.genesis_file import genesis_chain_id
 from tests.support.snapshot_lab import EPOCH_BLOCKS, SnapshotLab
+from tests.support.snapshot_peers import (
+    Answer,
+    make_network,
+    serve_bytes,
+    serve_crumbs,
+    serve_folder,
+    serving,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 PATIENCE_S = 60.0
-Answer = Callable[[MqttPeerNetwork, bytes, GetSnapshot], None]
 
 
 async def run_two_epochs(lab: SnapshotLab) -> None:
@@ -55,69 +49,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> SnapshotLab:
     return lab
 
 
-def make_network(
-    genesis: Genesis, number: int, peers: tuple[PeerAddress, ...] = ()
-) -> tuple[bytes, MqttPeerNetwork]:
-    """Return a node's id and network; without peers it listens."""
-    key = SigningKey(hashlib.sha256(b"fetch%d" % number).digest())
-    facts = GenesisFacts(genesis)
-    identity = NodeIdentity(
-        node_id=key.public_key,
-        chain_id=genesis_chain_id(genesis),
-        role=Role.FULL,
-        sign=lambda token: key.sign(session_token_message(token)),
-        facts=lambda: facts,
-        now=lambda: Moment(genesis.time_ms, is_trusted=True),
-    )
-    listen = None if peers else ("127.0.0.1", 0)
-    return key.public_key, MqttPeerNetwork(identity, PeerSettings(listen, peers), SystemClock())
-
-
-@contextlib.asynccontextmanager
-async def serving(genesis: Genesis, number: int, answer: Answer) -> AsyncIterator[PeerAddress]:
-    """Run a peer that answers questions for snapshots."""
-    node, network = make_network(genesis, number)
-
-    def hear(peer: bytes, message: SnapshotMessage) -> None:
-        assert isinstance(message, GetSnapshot)
-        answer(network, peer, message)
-
-    side = NodeSide(
-        receive=lambda _peer, _message: None,
-        peer_connected=lambda _peer: None,
-        submit=lambda _raw: Submitted.LEFT,
-        pending=lambda _count: (),
-        agents=lambda: (),
-        snapshot=hear,
-    )
-    listening = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(network.run(side, listening.set))
-        await listening.wait()
-        assert network.port is not None
-        yield PeerAddress(node, "127.0.0.1", network.port)
-        running.cancel()
-
-
-def serve_folder(folder: Path) -> Answer:
-    def answer(network: MqttPeerNetwork, peer: bytes, wanted: GetSnapshot) -> None:
-        SnapshotDesk(folder, network.send).ask(peer, wanted)
-
-    return answer
-
-
-def serve_bytes(data: bytes) -> Answer:
-    def answer(network: MqttPeerNetwork, peer: bytes, wanted: GetSnapshot) -> None:
-        part = data[wanted.offset : wanted.offset + SNAPSHOT_PART_BYTES]
-        network.send(peer, SnapshotPart(1, len(data), wanted.offset, part))
-
-    return answer
-
-
-def serve_crumbs(network: MqttPeerNetwork, peer: bytes, wanted: GetSnapshot) -> None:
-    network.send(peer, SnapshotPart(1, 10**6, wanted.offset, b"x"))
-
-
 def noting(answer: Answer, asked: asyncio.Event) -> Answer:
     def note(network: MqttPeerNetwork, peer: bytes, wanted: GetSnapshot) -> None:
         asked.set()
@@ -126,10 +57,17 @@ def noting(answer: Answer, asked: asyncio.Event) -> Answer:
     return note
 
 
-async def fetch(lab: SnapshotLab, *addresses: PeerAddress) -> Snapshot:
+Judge = Callable[[bytes], Snapshot | Rejected]
+
+
+def judge_of(lab: SnapshotLab) -> Judge:
+    return lambda data: verify_snapshot(data, lab.genesis, lab.checkpoint())
+
+
+async def fetch(lab: SnapshotLab, judge: Judge, *addresses: PeerAddress) -> Snapshot:
     _, network = make_network(lab.genesis, 99, addresses)
     async with asyncio.timeout(PATIENCE_S):
-        return await SnapshotFetch(network, lab.genesis, lab.checkpoint()).run()
+        return await SnapshotFetch(network, judge).run(())
 
 
 async def test_a_snapshot_comes_from_the_one_peer_that_has_a_genuine_one(
@@ -144,9 +82,9 @@ async def test_a_snapshot_comes_from_the_one_peer_that_has_a_genuine_one(
         serving(lab.genesis, 3, noting(serve_folder(tmp_path), asked[2])) as poor,
     ):
         _, network = make_network(lab.genesis, 99, (liar, miser, poor))
-        fetching = SnapshotFetch(network, lab.genesis, lab.checkpoint())
+        fetching = SnapshotFetch(network, judge_of(lab))
         async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
-            task = group.create_task(fetching.run())
+            task = group.create_task(fetching.run(()))
             for event in asked:
                 await event.wait()
             assert not task.done()
@@ -160,23 +98,18 @@ async def test_a_snapshot_comes_from_the_one_peer_that_has_a_genuine_one(
 
 
 @pytest.mark.slow
-async def test_a_large_one_comes_in_parts_within_what_a_peer_may_send(
-    lab: SnapshotLab, monkeypatch: pytest.MonkeyPatch
-):
+async def test_a_large_one_comes_in_parts_within_what_a_peer_may_send(lab: SnapshotLab):
     data = lab.newest_snapshot()
     padded = data + bytes(11 * SNAPSHOT_PART_BYTES)  # more than the budget's burst at once
     taken: list[int] = []
 
-    def take(whole: bytes, _genesis: Genesis, _checkpoint: object) -> Snapshot:
+    def take(whole: bytes) -> Snapshot | Rejected:
         taken.append(len(whole))
         assert whole == padded
-        return snapshot
+        return judge_of(lab)(data)
 
-    async with serving(lab.genesis, 1, serve_bytes(data)) as peer:
-        snapshot = await fetch(lab, peer)
-    monkeypatch.setattr(snapshot_fetch, "verify_snapshot", take)
     async with serving(lab.genesis, 1, serve_bytes(padded)) as peer:
-        await fetch(lab, peer)
+        assert encode_snapshot(await fetch(lab, take, peer)) == data
     assert taken == [len(padded)]
 
 

@@ -1,7 +1,6 @@
 """What a node that dropped its old blocks tells: its peers, its operator, its wallet's history."""
 
 import asyncio
-import logging
 from pathlib import Path
 
 import pytest
@@ -72,25 +71,6 @@ async def test_a_peer_that_asks_for_old_blocks_hears_from_where_they_are_kept(
         for height in (0, PRUNED - 1, PRUNED):
             desk._receive(PEER, GetChain(height))
         assert said.messages == [(PEER, Pruned(PRUNED))] * 2
-    finally:
-        node.close()
-
-
-async def test_a_node_that_stands_below_says_once_what_to_do(
-    home: Home, lab: SnapshotLab, caplog: pytest.LogCaptureFixture
-):
-    node = lab.open_keeping()
-    try:
-        await lab.grow(node, 0, 2)
-        desk, _ = make_desk(home, lab, node)
-        with caplog.at_level(logging.WARNING):
-            desk._answer(PEER, Pruned(2))
-            assert not caplog.records
-            desk._answer(PEER, Pruned(3))
-            desk._answer(PEER, Pruned(4))
-        (record,) = caplog.records
-        assert "no longer keeps block 3" in record.getMessage()
-        assert "ledger.checkpoint" in record.getMessage()
     finally:
         node.close()
 

@@ -7,6 +7,7 @@ import threading
 from paho.mqtt.client import Client
 
 from gateway.clock import SystemClock
+from gateway.ledger_host.catching_up import CatchingUp
 from gateway.ledger_host.peers.desk import PeerDesk
 from gateway.ledger_host.service import _Service
 from gateway.ledger_host.wallet_history import WalletHistory
@@ -35,7 +36,10 @@ async def test_no_pings_after_the_thread_of_mqtt_died(tmp_path, monkeypatch):
     (first,) = lab.genesis.agents
     keys = AgentKeys(first.node, first.consensus, first.metering, bytes(32))
     desk = PeerDesk(home, Settings("gw1"), lab.genesis, keys, agent, SystemClock())
-    service = _Service(home, Settings("gw1"), node, desk, agent, WalletHistory(home, bytes(32)))
+    settings, clock = Settings("gw1"), SystemClock()
+    catching_up = CatchingUp(home, settings, lab.genesis, clock, desk.network, node)
+    history = WalletHistory(home, bytes(32))
+    service = _Service(home, settings, node, desk, agent, history, catching_up)
     stop = asyncio.Event()
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:
