@@ -176,6 +176,7 @@ class LightHandlers:
             time_ms=header.time_ms,
             epoch=header.epoch,
             slot=header.slot,
+            parent_slot=header.parent_slot,
             proposer=header.proposer.hex(),
             state_root=header.state_root.hex(),
             signers=len(certificate.signatures),

@@ -22,6 +22,7 @@ from ledger.network.wire import PeerAddress
 from ledger.types.genesis import Allocation
 from tests.integration.node.conftest import Command, RunningNode, until
 from tests.integration.node.test_devices import final_receipt
+from tests.support.cheap_keys import seal_cheaply
 from tests.support.node import Node, find_free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -35,7 +36,7 @@ def pair(tmp_path_factory) -> Iterator[tuple[RunningNode, RunningNode]]:
     folder = tmp_path_factory.mktemp("pair")
     homes = Home(folder / "full"), Home(folder / "light")
     for home in homes:
-        home.create()
+        seal_cheaply(home)
     full_keys, light_keys = (take_up_agent(home, DEFAULT_URI) for home in homes)
     options = NetworkOptions(
         SLOT_MS,
