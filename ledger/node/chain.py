@@ -143,13 +143,15 @@ class Chain:
         header, executed = proposal.header, self.pending.get(proposal.hash)
         assert executed is not None, "a block is executed before it is final"
         assert executed.parent_hash == self.tip.hash, "blocks become final in order"
-        rows = zip(executed.transactions, executed.outcomes_encoded, strict=True)
+        ids = [checked.id for checked in executed.transactions]
         block = NewBlock(
             header,
             proposal.hash,
             header_bytes=proposal.block.header,
             proof=b"" if proof is None else encode(proof),
-            transactions=tuple((checked.id, checked.raw, outcome) for checked, outcome in rows),
+            transactions=tuple(
+                zip(ids, proposal.block.transactions, executed.outcomes_encoded, strict=True)
+            ),
             next_set=b"" if executed.result.next_set is None else encode(executed.result.next_set),
         )
         with self._committing:

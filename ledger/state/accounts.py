@@ -3,7 +3,7 @@
 from ledger.codec import canonical
 from ledger.errors import Reason, Rejected
 from ledger.params import AMOUNT_MAX, PUBLIC_KEY_BYTES
-from ledger.state.keys import account_key
+from ledger.state.keys import ACCOUNT_PREFIX, account_key
 from ledger.state.overlay import Overlay, StateReader
 from ledger.types.records import Account
 
@@ -38,9 +38,10 @@ def put_account(state: Overlay, address: bytes, account: Account) -> None:
 def encode_accounts(state: Overlay) -> dict[bytes, Account]:
     """Write all changed accounts down and return them by address."""
     changed, state.accounts = state.accounts, {}
+    writes, encode = state.writes, canonical.encode
     for address, account in changed.items():
         is_stored = account.balance or account.nonce
-        state.writes[account_key(address)] = canonical.encode(account) if is_stored else None
+        writes[ACCOUNT_PREFIX + address] = encode(account) if is_stored else None
     return changed
 
 

@@ -67,6 +67,9 @@ def _find(leaves: bytes, key_hash: bytes) -> int:
 
 def _with_value(leaves: bytes, key_hash: bytes, value: bytes | None) -> bytes:
     """Return a bucket's leaves with one inserted, replaced or removed."""
+    at = leaves.find(key_hash)
+    if value is not None and at % _LEAF == 0:  # the usual case: a key that has a value gets another
+        return leaves[: at + _HASH] + _sha256(value).digest() + leaves[at + _LEAF :]
     at = _find(leaves, key_hash)
     end = at + _LEAF if leaves[at : at + _HASH] == key_hash else at
     leaf = b"" if value is None else key_hash + _sha256(value).digest()
@@ -75,7 +78,7 @@ def _with_value(leaves: bytes, key_hash: bytes, value: bytes | None) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What some writes make of the tree: new buckets, new hashes on each level, the new root."""
+    """What some writes make of the tree: new buckets, new nodes on each level, the new root."""
 
     buckets: dict[int, bytes]
     levels: tuple[dict[int, bytes], ...]
@@ -87,12 +90,14 @@ class StateTree:
 
     def __init__(self) -> None:
         self._buckets = [b""] * BUCKETS
-        self._levels: list[bytearray] = []  # [0]: the buckets' hashes; each next a sixteenth of it
+        # The nodes, each as its 16 children's hashes, joined; [0]: those whose children are buckets.
+        self._levels: list[list[bytes]] = []
         self._prepared: tuple[Mapping[bytes, bytes | None], _Change] | None = None
         node = _bucket_hash(b"")
-        for level in range(LEVELS):
-            self._levels.append(bytearray(node * FANOUT ** (LEVELS - level)))
-            node = _node_hash(node * FANOUT)
+        for level in range(1, LEVELS + 1):
+            children = node * FANOUT
+            self._levels.append([children] * FANOUT ** (LEVELS - level))
+            node = _node_hash(children)
         self.root = node
 
     @classmethod
@@ -135,51 +140,48 @@ class StateTree:
         index = _bucket_of(_sha256(key).digest())
         leaves = self._buckets[index]
         path = []
-        for hashes in self._levels:
-            parent, place = divmod(index, FANOUT)
-            children = hashes[parent * _CHILDREN : (parent + 1) * _CHILDREN]
-            del children[place * _HASH : (place + 1) * _HASH]
-            path.append(bytes(children))
-            index = parent
+        for nodes in self._levels:
+            index, place = divmod(index, FANOUT)
+            children = nodes[index]
+            path.append(children[: place * _HASH] + children[(place + 1) * _HASH :])
         return StateProof(leaves, tuple(path))
 
     def _changed_buckets(self, writes: Mapping[bytes, bytes | None]) -> dict[int, bytes]:
         changed: dict[int, bytes] = {}
+        buckets = self._buckets
         for key, value in writes.items():
             key_hash = _sha256(key).digest()
-            bucket = _bucket_of(key_hash)
+            bucket = key_hash[0] << 8 | key_hash[1]  # `_bucket_of` written out
             leaves = changed.get(bucket)
             if leaves is None:
-                leaves = self._buckets[bucket]
+                leaves = buckets[bucket]
             changed[bucket] = _with_value(leaves, key_hash, value)
         return changed
 
     def _hash(self, buckets: dict[int, bytes]) -> _Change:
         """Compute the hashes of these buckets and of every node above them, each once."""
-        changed = {i: _bucket_hash(leaves) for i, leaves in buckets.items()}
-        if not changed:
+        if not buckets:
             return _Change(buckets, (), self.root)
+        sha256 = _sha256  # `_bucket_hash` and `_node_hash` written out: a block has thousands
+        changed = {i: sha256(b"\x00" + leaves).digest() for i, leaves in buckets.items()}
         levels = []
-        for hashes in self._levels:
-            levels.append(changed)
-            families: dict[int, bytearray] = {}
+        for nodes in self._levels:
+            families: dict[int, bytes] = {}
             for index, hash_ in changed.items():
-                parent, place = index >> 4, (index & 15) * _HASH
-                children = families.get(parent)
-                if children is None:
-                    start = parent * _CHILDREN
-                    children = families[parent] = hashes[start : start + _CHILDREN]
-                children[place : place + _HASH] = hash_
-            changed = {parent: _node_hash(children) for parent, children in families.items()}
+                parent, at = index >> 4, (index & 15) << 5
+                children = families[parent] if parent in families else nodes[parent]
+                families[parent] = children[:at] + hash_ + children[at + _HASH :]
+            levels.append(families)
+            changed = {i: sha256(b"\x01" + node).digest() for i, node in families.items()}
         return _Change(buckets, tuple(levels), changed[0])
 
     def _keep(self, change: _Change) -> None:
         self._prepared = None
-        for bucket, leaves in change.buckets.items():
-            self._buckets[bucket] = leaves
-        for hashes, changed in zip(self._levels, change.levels, strict=False):
-            for index, hash_ in changed.items():
-                hashes[index * _HASH : (index + 1) * _HASH] = hash_
+        for index, leaves in change.buckets.items():
+            self._buckets[index] = leaves
+        for nodes, families in zip(self._levels, change.levels, strict=False):
+            for index, children in families.items():
+                nodes[index] = children
         self.root = change.root
 
 

@@ -63,10 +63,10 @@ def get_gas_limit(transaction: Transaction) -> int:
 
 def compute_fee_required(checked: CheckedTransaction) -> int:
     """Return the least offer with which a block may hold the transaction."""
-    required = compute_fee_min(checked.size)
-    if runs_contract(checked.transaction):
-        required += compute_gas_price(get_gas_limit(checked.transaction))
-    return required
+    if isinstance(checked.transaction.body, CODE_BODIES):
+        gas_price = compute_gas_price(get_gas_limit(checked.transaction))
+        return compute_fee_min(checked.size) + gas_price
+    return compute_fee_min(checked.size)
 
 
 def is_free_offer(transaction: Transaction) -> bool:
@@ -83,6 +83,7 @@ def compute_fee_payable(checked: CheckedTransaction) -> int:
 
 def compute_fee_paid(checked: CheckedTransaction, gas_used: int) -> int:
     """Return the base units that the fee payer loses in the end."""
-    if runs_contract(checked.transaction):
+    transaction = checked.transaction
+    if isinstance(transaction.body, CODE_BODIES):
         return compute_fee_min(checked.size) + compute_gas_price(gas_used)
-    return checked.transaction.fee
+    return transaction.fee

@@ -33,6 +33,7 @@ from ledger.state.genesis import genesis_writes
 from ledger.state.overlay import Overlay, StateReader
 from ledger.state.plain_text import to_one_line
 from ledger.state.processing.dispatch import process_body
+from ledger.state.processing.transfer import process_paid_transfer
 from ledger.state.query import query_contract
 from ledger.state.stake import use_allowance
 from ledger.types.outcome import Outcome, OutcomeStatus
@@ -118,14 +119,16 @@ def select_transactions(
         if transaction.sender in skipped_senders or is_tired:
             skipped_senders.add(transaction.sender)
             continue
-        outcome = _try_transaction(attempt, context, checked, executor)
+        is_apart = not isinstance(transaction.body, Transfer)  # which `_process_apart` says why
+        outcome = _try_transaction(attempt if is_apart else state, context, checked, executor)
         if isinstance(outcome, Rejected):
             attempt.reset()
             failed.append((checked, outcome))
             skipped_senders.add(transaction.sender)
             continue
-        state.merge(attempt)
-        attempt.reset()
+        if is_apart:
+            state.merge(attempt)
+            attempt.reset()
         chosen.append(checked)
         outcomes.append(outcome)
     return Selected(tuple(chosen), _finish(view, state, context, outcomes), tuple(failed))
@@ -155,6 +158,10 @@ def _apply_transaction(
 ) -> Outcome | Rejected:
     if checked.transaction.chain_id != context.chain_id:
         return Rejected(Reason.WRONG_CHAIN, "made for another chain")
+    if isinstance(checked.transaction.body, Transfer):
+        outcome = process_paid_transfer(state, checked, checked.transaction.body, context.height)
+        if outcome is not None:
+            return outcome
     refusal = _charge_offer(state, checked, context)
     if refusal is not None:
         return refusal
@@ -223,6 +230,5 @@ def _describe(checked: CheckedTransaction, processed: Processed, fee_paid: int) 
 
 def _compute_supply_change(view: StateReader, changed: Mapping[bytes, Account]) -> int:
     """Return by how much all changed balances together differ from what they were."""
-    return sum(
-        account.balance - get_account(view, address).balance for address, account in changed.items()
-    )
+    before = sum([get_account(view, address).balance for address in changed])
+    return sum([account.balance for account in changed.values()]) - before

@@ -13,6 +13,8 @@ from peewee import PeeweeException
 
 from ledger.errors import CorruptStorageError, StorageError
 
+DRIVER_ERRORS = (sqlite3.Error, PeeweeException)
+
 _CORRUPT_CODES = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_VTAB"}
 _CORRUPT_TEXTS = ("malformed", "not a database")
 
@@ -29,18 +31,23 @@ def storage_faults(path: Path, doing: str) -> Iterator[None]:
     """Turn any error of SQLite into `StorageError` or `CorruptStorageError`."""
     try:
         yield
-    except (sqlite3.Error, PeeweeException) as error:
-        first = _find_first(error)
-        if _is_corruption(first):
-            raise CorruptStorageError(describe_corruption(path, str(first))) from error
-        raise StorageError(
-            f"{path}: cannot {doing} the chain database ({first}): check the disk and its free space"
-        ) from error
+    except DRIVER_ERRORS as error:
+        raise to_storage_error(path, doing, error) from error
+
+
+def to_storage_error(path: Path, doing: str, error: BaseException) -> StorageError:
+    """Return what one of `DRIVER_ERRORS` is to the ledger."""
+    first = _find_first(error)
+    if _is_corruption(first):
+        return CorruptStorageError(describe_corruption(path, str(first)))
+    return StorageError(
+        f"{path}: cannot {doing} the chain database ({first}): check the disk and its free space"
+    )
 
 
 def _find_first(error: BaseException) -> BaseException:
     """Return the error that began it: after a full disk the roll-back fails too, and hides it."""
-    while isinstance(error.__context__, sqlite3.Error | PeeweeException):
+    while isinstance(error.__context__, DRIVER_ERRORS):
         error = error.__context__
     return error
 

@@ -15,7 +15,12 @@ from ledger.codec.canonical import Decoder
 from ledger.codec.merkle import merkle_root
 from ledger.crypto.domains import header_hash, transaction_id
 from ledger.errors import CodecError, CorruptStorageError, PrunedError, StorageError
-from ledger.storage.faults import describe_corruption, storage_faults
+from ledger.storage.faults import (
+    DRIVER_ERRORS,
+    describe_corruption,
+    storage_faults,
+    to_storage_error,
+)
 from ledger.storage.pruning import PRUNED_HEIGHT
 from ledger.storage.schema import (
     READER_PRAGMAS,
@@ -112,8 +117,10 @@ class ChainReader:
 
     def get(self, key: bytes, /) -> bytes | None:
         """Return the value of the newest final state under `key`, or None."""
-        with storage_faults(self.path, "read"):
+        try:  # `storage_faults` written out: a block asks for thousands of keys
             row = raw_connection(self._database).execute(_GET_STATE, (key,)).fetchone()
+        except DRIVER_ERRORS as error:
+            raise to_storage_error(self.path, "read", error) from error
         return None if row is None else row[0]
 
     def state_items(self) -> Iterator[tuple[bytes, bytes]]:

@@ -20,7 +20,10 @@ SCHEMA_VERSION = 3
 
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead file may keep after a burst
 _BUSY_TIMEOUT_MS = 5_000  # a checkpoint may hold a reader up, never longer than this
-_CHECKPOINT_PAGES = 1_000  # about 4 MiB between checkpoints
+# 16 MiB between checkpoints: an index by hash changes other pages with every row, and a page that changed
+# ten times meanwhile is copied once.
+_CHECKPOINT_PAGES = 4_000
+_WRITER_CACHE_KIB = 8 * 1024  # a block touches two pages a transaction: none is read twice for it
 
 READER_PRAGMAS = {
     "busy_timeout": _BUSY_TIMEOUT_MS,
@@ -35,6 +38,7 @@ WRITER_PRAGMAS = {
     "cell_size_check": "ON",
     "journal_size_limit": JOURNAL_BYTES_MAX,
     "wal_autocheckpoint": _CHECKPOINT_PAGES,
+    "cache_size": -_WRITER_CACHE_KIB,  # negative: KiB
 }
 FOLDING_PRAGMAS = {"synchronous": "FULL", "busy_timeout": _BUSY_TIMEOUT_MS}
 

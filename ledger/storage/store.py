@@ -8,6 +8,8 @@ Rule 2: any failed write is final: the store refuses everything after it.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count, islice, repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Self
 
@@ -132,7 +134,7 @@ class ChainStore(ChainReader):
         if key in self._cache:
             return self._cache[key]
         value = super().get(key)
-        self._remember(key, value)
+        self._remember({key: value})
         return value
 
     def write_ahead_block(self, header: Header, block_hash: bytes, block: Block) -> None:
@@ -174,10 +176,9 @@ class ChainStore(ChainReader):
                 "INSERT INTO block (height, hash, header, proof) VALUES (?,?,?,?)",
                 (height, block.hash, block.header_bytes, block.proof),
             )
-            connection.executemany(
-                _PUT_TRANSACTION,
-                [(height, position, *row) for position, row in enumerate(block.transactions)],
-            )
+            if block.transactions:
+                columns = zip(*block.transactions, strict=True)
+                connection.executemany(_PUT_TRANSACTION, zip(repeat(height), count(), *columns))
             if block.next_set:
                 row = (block.header.epoch + 1, height, block.next_set)
                 connection.execute(_PUT_AGENT_SET, row)
@@ -188,27 +189,30 @@ class ChainStore(ChainReader):
             )
             if self.keep_blocks:
                 prune_blocks(connection, height, self.keep_blocks)
-        for key, value in writes.items():
-            self._remember(key, value)
+        self._remember(writes)
         if block.next_set and self.on_epoch_end is not None:
             self.on_epoch_end()
 
     def _write_state(self, writes: Mapping[bytes, bytes | None]) -> None:
         connection = raw_connection(self._database)
-        changed = sorted((key, value) for key, value in writes.items() if value is not None)
+        changed = [item for item in writes.items() if item[1] is not None]
+        changed.sort(key=itemgetter(0))  # in the order of pages
         connection.executemany(_PUT_STATE, changed)
         connection.executemany(
             _DELETE_STATE, [(key,) for key, value in writes.items() if value is None]
         )
 
-    def _remember(self, key: bytes, value: bytes | None) -> None:
-        """Keep a small value at hand; the one that was first kept makes room."""
-        self._cache.pop(key, None)
-        if value is not None and len(value) > CACHED_VALUE_BYTES_MAX:
-            return
-        if len(self._cache) >= CACHED_KEYS_MAX:
-            del self._cache[next(iter(self._cache))]
-        self._cache[key] = value
+    def _remember(self, values: Mapping[bytes, bytes | None]) -> None:
+        """Keep small values at hand; those that were kept first make room."""
+        cache = self._cache
+        for key, value in values.items():
+            cache.pop(key, None)
+            if value is None or len(value) <= CACHED_VALUE_BYTES_MAX:
+                cache[key] = value
+        if len(cache) > CACHED_KEYS_MAX:
+            # Many at once: to find a dict's first key it is searched from where its first one ever stood.
+            for key in list(islice(cache, len(cache) - CACHED_KEYS_MAX + CACHED_KEYS_MAX // 8)):
+                del cache[key]
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -152,7 +152,7 @@ def test_the_consensus_log_is_kept_until_its_slot_is_final(path: Path):
         ("foreign_keys", 1),
         ("cell_size_check", 1),
         ("journal_size_limit", 64 * 1024 * 1024),
-        ("wal_autocheckpoint", 1_000),
+        ("wal_autocheckpoint", 4_000),
     ],
 )
 def test_the_writer_runs_with_durable_settings(path: Path, pragma: str, value: object):
