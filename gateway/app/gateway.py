@@ -199,6 +199,7 @@ class _Gateway:
                     None,
                     (
                         self._devices.problem,
+                        self._store.problem,
                         *self._broker.problems,
                         self._anchoring.problem,
                         self._courier.problem,

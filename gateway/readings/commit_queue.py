@@ -4,7 +4,8 @@ Rule 1: one group is written at a time, in the order of arrival: there is one wr
 Rule 2: a source is answered on the event loop, after the commit of its group, in the order in which
 it handed over, refusals included.
 Rule 3: what follows from a commit in memory is noted before anything of the next one is.
-Rule 4: the first error ends the queue: everything that waits is refused, nothing is tried again.
+Rule 4: on a full disk nothing is answered and nothing is lost: the group is tried again until there is
+room. Any other error ends the queue: everything that waits is refused.
 
 Where the disk commits fast, a group is written on the event loop itself: handing it to a thread
 costs more than the commit. Where commits are slow (SD cards), a thread writes while the loop goes
@@ -12,6 +13,7 @@ on. Which one is measured as it runs.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -19,58 +21,26 @@ from concurrent.futures import Future as ThreadFuture, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from gateway.clock import Clock
 from gateway.errors import Rejected, RejectReason, StoreError
 from gateway.ports import TelemetrySource
-from gateway.readings.faults import store_faults
+from gateway.readings.commit_group import Answer, CommitGroup, Job, Result
+from gateway.readings.faults import DiskFullError, rolled_back_on_error, store_faults
 from gateway.readings.pages import LOG_BYTES_MAX, append_log, fold_log
 from gateway.readings.recent import RecentReadings
 from gateway.readings.runs import Run
+
+_log = logging.getLogger(__name__)
 
 GROUP_READINGS_MAX = 1_000  # bounds the time of one commit, and with it the time to an answer
 GROUP_BYTES_MAX = 1024 * 1024
 QUEUE_GROUPS_MAX = 20  # full ones: some 0.2 s of work on a fast machine: more would only add delay
 LOOP_COMMIT_MAX_NS = 5_000_000  # how long a commit may hold up the event loop
+FULL_DISK_RETRY_S = 1.0
 SLOW_COMMITS = 4  # so many slow ones in a row are the disk, not a checkpoint
 THREAD_GROUPS = 500  # then the thread writes so many groups before the loop tries again
-
-Result = TypeVar("Result")
-Job = Callable[[sqlite3.Connection], Result]
-Answer = tuple[TelemetrySource, int, Rejected | None]  # so many are stored, then one is refused
-QueuedJob = tuple[Job[Any], Callable[[Any], None], asyncio.Future[Any]]
-
-
-class _Group:
-    """What one commit writes, and who waits for it."""
-
-    __slots__ = ("byte_count", "count", "jobs", "must_fold", "refusals", "runs", "waiting")
-
-    def __init__(self) -> None:
-        self.runs: dict[int, Run] = {}
-        self.count = 0
-        self.byte_count = 0
-        self.jobs: list[QueuedJob] = []
-        self.must_fold = False
-        self.waiting: dict[TelemetrySource, int] = {}  # since its last refusal in this group
-        self.refusals: list[Answer] = []
-
-    def refuse(self, source: TelemetrySource, refusal: Rejected) -> None:
-        """Note that a source's next answer is a refusal."""
-        self.refusals.append((source, self.waiting.pop(source, 0), refusal))
-
-    def answers(self) -> list[Answer]:
-        """Return what the sources are told after the commit."""
-        return [*self.refusals, *((source, count, None) for source, count in self.waiting.items())]
-
-    def failures(self, refusal: Rejected) -> Iterator[Answer]:
-        """Give what the sources are told if there is no commit."""
-        for source, count, own in self.answers():
-            for _ in range(count):
-                yield source, 0, refusal
-            if own is not None:
-                yield source, 0, own
 
 
 class CommitQueue:
@@ -89,6 +59,7 @@ class CommitQueue:
         `on_stored` is told the readings of each commit by device, and how many, before the answers.
         """
         self.is_full = False  # readings come in faster than the disk takes them
+        self.problem = ""  # one line for people while the disk is full
         self.failure: StoreError | None = None
         self.failed = asyncio.Event()
         self._connection = connection
@@ -96,13 +67,15 @@ class CommitQueue:
         self._clock = clock
         self._recent = recent
         self._on_stored = on_stored
-        self._groups: deque[_Group] = deque()
-        self._open_group: _Group | None = None  # the last of `_groups`, unless it is full or taken
+        self._groups: deque[CommitGroup] = deque()
+        self._open_group: CommitGroup | None = (
+            None  # the last of `_groups`, unless it is full or taken
+        )
         self._is_running = False  # a flush is scheduled or in flight
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readings")
-        self._in_flight: tuple[_Group, ThreadFuture[list[Any]]] | None = None
+        self._in_flight: tuple[CommitGroup, ThreadFuture[list[Any]]] | None = None
         self._slow_commits = 0
         self._thread_groups = 0
 
@@ -175,7 +148,9 @@ class CommitQueue:
             raise self.failure
         results: list[Result] = []
         try:
-            self._write(_Group(), [lambda connection: results.append(job(connection))])
+            self._write(CommitGroup(), [lambda connection: results.append(job(connection))])
+        except DiskFullError:
+            raise  # nothing was written, and what waits is still tried
         except StoreError as failure:
             self._fail(failure)
             raise
@@ -194,12 +169,12 @@ class CommitQueue:
         if self.failure is None:
             self.failure = StoreError(f"readings store {self._path}: it is closed")
 
-    def _start_group(self) -> _Group:
-        group = self._open_group = _Group()
+    def _start_group(self) -> CommitGroup:
+        group = self._open_group = CommitGroup()
         self._groups.append(group)
         return group
 
-    def _take_group(self) -> _Group:
+    def _take_group(self) -> CommitGroup:
         group = self._groups.popleft()
         if group is self._open_group:
             self._open_group = None
@@ -231,7 +206,7 @@ class CommitQueue:
         self._in_flight = (group, future)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._land, group))
 
-    def _land(self, group: _Group) -> None:
+    def _land(self, group: CommitGroup) -> None:
         if self._in_flight is not None and self._in_flight[0] is group:
             self._land_in_flight()
 
@@ -244,19 +219,19 @@ class CommitQueue:
             self._thread_groups -= 1
             self._settle(group, future.result)
 
-    def _commit(self, group: _Group) -> list[Any]:
+    def _commit(self, group: CommitGroup) -> list[Any]:
         if not group.runs and not group.jobs:
             return []  # nothing but refusals
         return self._write(group, [job for job, _, _ in group.jobs])
 
-    def _write(self, group: _Group, jobs: list[Job[Any]]) -> list[Any]:
+    def _write(self, group: CommitGroup, jobs: list[Job[Any]]) -> list[Any]:
         """Write one transaction and return what its jobs returned; raises `StoreError`.
 
         An error in COMMIT itself may leave the transaction on disk: its readings were not answered,
         so their devices send them again.
         """
         connection = self._connection
-        with store_faults(self._path):
+        with store_faults(self._path), rolled_back_on_error(connection):
             connection.execute("BEGIN IMMEDIATE").close()
             if group.must_fold:
                 fold_log(connection, self._recent.joined_with(group.runs.values()))
@@ -277,10 +252,13 @@ class CommitQueue:
             self._slow_commits = SLOW_COMMITS - 1  # the next try needs only one to be sure
             self._thread_groups = THREAD_GROUPS
 
-    def _settle(self, group: _Group, write: Callable[[], list[Any]]) -> None:
+    def _settle(self, group: CommitGroup, write: Callable[[], list[Any]]) -> None:
         """Write a group, or learn how its writing went, and answer it."""
         try:
             results = write()
+        except DiskFullError as full:
+            self._wait_for_room(group, full)
+            return
         except StoreError as failure:
             self._groups.appendleft(group)
             self._fail(failure)
@@ -289,6 +267,9 @@ class CommitQueue:
             self._groups.appendleft(group)
             self._fail(StoreError(f"readings store {self._path}: internal error: {bug!r}"))
             raise
+        if self.problem:
+            _log.warning("readings are stored again: there is room on the disk")
+            self.problem = ""
         self._go_on()
         try:
             self._note(group, results)
@@ -298,7 +279,18 @@ class CommitQueue:
             return
         self._answer(iter(group.answers()))
 
-    def _note(self, group: _Group, results: list[Any]) -> None:
+    def _wait_for_room(self, group: CommitGroup, full: DiskFullError) -> None:
+        """Keep a group and try it again later; at the end there is no later."""
+        self._groups.appendleft(group)
+        if self._is_closed or self._loop is None:
+            self._fail(full)
+            return
+        if not self.problem:
+            self.problem = f"{full}; nothing is acknowledged until then"
+            _log.error("%s", self.problem)
+        self._loop.call_later(FULL_DISK_RETRY_S, self._flush)
+
+    def _note(self, group: CommitGroup, results: list[Any]) -> None:
         """Note in memory what a commit left on disk, and end the jobs that ran in it."""
         if group.must_fold:
             self._recent.clear()

@@ -1,7 +1,7 @@
-"""SQLite's errors as one line for people. None is retried.
+"""SQLite's errors as one line for people. None but a full disk is retried.
 
-After a failed write or fsync nobody knows what is on disk, so the process ends and starts again
-from what a fresh open can read.
+After a failed fsync, or any other failed write, nobody knows what is on disk, so the process ends and
+starts again from what a fresh open can read.
 """
 
 import sqlite3
@@ -19,6 +19,10 @@ class DamagedRowError(Exception):
     """A row that this program did not write; inside of `store_faults` it becomes a `StoreError`."""
 
 
+class DiskFullError(StoreError):
+    """A write found no room: none of it is on disk, so it can be tried again."""
+
+
 def damaged(path: Path, finding: str) -> StoreError:
     """Return the error for a database that contradicts itself."""
     return StoreError(
@@ -33,8 +37,8 @@ def describe_failure(path: Path, error: sqlite3.Error) -> StoreError:
     if code in _DAMAGE:
         return damaged(path, str(error))
     if code == sqlite3.SQLITE_FULL:
-        advice = "the disk is full: free some space, then start the gateway again"
-    elif code == sqlite3.SQLITE_IOERR:
+        return DiskFullError(f"readings store {path}: the disk is full: free some space")
+    if code == sqlite3.SQLITE_IOERR:
         advice = f"{error}: check the disk and its free space, then start the gateway again"
     else:
         advice = f"{error}: check the file and its folder"
@@ -50,3 +54,14 @@ def store_faults(path: Path) -> Iterator[None]:
         raise damaged(path, str(error)) from None
     except sqlite3.Error as error:
         raise describe_failure(path, error) from error
+
+
+@contextmanager
+def rolled_back_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    """Leave no transaction open when one of its statements fails."""
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK").close()
+        raise

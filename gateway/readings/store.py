@@ -68,6 +68,8 @@ class ReadingsStore(ReadingsQueries):
         self._node_id = node_id
         self._writer = writer
         self._queue = CommitQueue(writer, path, clock, self._recent, self._note_stored)
+        self.unconfirmed = UnconfirmedLog(self._queue)  # what an external broker may send again
+        self.exchanges = ExchangeLog(self._queue)  # what our own broker's clients may
         self._is_closed = False
         self._turn_ms = 0  # the wall clock in this turn of the event loop; 0: not read yet
         self._clock_status = clock.status()
@@ -101,6 +103,11 @@ class ReadingsStore(ReadingsQueries):
     def failure(self) -> StoreError | None:
         """Why the store takes nothing any more, or None."""
         return self._queue.failure
+
+    @property
+    def problem(self) -> str:
+        """One line for people while nothing can be stored and that may pass, else empty."""
+        return self._queue.problem
 
     async def watch(self) -> NoReturn:
         """Wait until a write fails and raise its `StoreError`: the process must end then."""
@@ -178,16 +185,6 @@ class ReadingsStore(ReadingsQueries):
         else:  # nothing waits any more
             refused = Rejected(RejectReason.STORE_FAILED, str(self._queue.failure))
             asyncio.get_running_loop().call_soon(source.refused, refused)
-
-    @property
-    def unconfirmed(self) -> UnconfirmedLog:
-        """What an external broker may send again."""
-        return UnconfirmedLog(self._queue)
-
-    @property
-    def exchanges(self) -> ExchangeLog:
-        """Which QoS 2 messages of the embedded broker's kept sessions are stored."""
-        return ExchangeLog(self._queue)
 
     def take_news(self) -> dict[str, Reading]:
         """Return the newest reading of each device that stored one since this was last asked."""

@@ -60,7 +60,8 @@ def remember(said: str) -> tuple[Device, Reader]:
                 device.publish()
             case "device":
                 device.take(bytes.fromhex(packet))
-            case "reader":
+            case _:
+                assert name == "reader"
                 reader.take(bytes.fromhex(packet))
     return device, reader
 

@@ -2,11 +2,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.errors import Rejected, RejectReason, StoreError
 from gateway.model.observation import Measured, Observation, StoredReading
+from gateway.readings import commit_queue
 from gateway.readings.commit_queue import (
     GROUP_BYTES_MAX,
     GROUP_READINGS_MAX,
@@ -37,6 +39,33 @@ def refuse_to_grow(store: ReadingsStore) -> None:
     """Let the database file take no further page: the next larger commit meets SQLITE_FULL."""
     pages = store._writer.execute("PRAGMA page_count").fetchone()[0]
     store._writer.execute(f"PRAGMA max_page_count = {pages}").close()
+
+
+def refuse_to_write(store: ReadingsStore) -> None:
+    """Let every write fail from now on, and not for want of room."""
+    store._writer.execute("PRAGMA query_only = ON").close()
+
+
+class CountingLoop:
+    """The event loop, to see how often the queue tried again."""
+
+    def __init__(self, count: int) -> None:
+        self.has_counted = asyncio.Event()
+        self._left = count
+        self._loop = asyncio.get_running_loop()
+
+    def call_soon(self, *arguments: Any) -> None:
+        self._loop.call_soon(*arguments)
+
+    def call_later(self, delay_s: float, *arguments: Any) -> None:
+        self._loop.call_later(delay_s, *arguments)
+        self._left -= 1
+        if not self._left:
+            self.has_counted.set()
+
+
+def sequences_of(stored: list[StoredReading | Rejected]) -> list[int]:
+    return [one.reading.sequence for one in stored if isinstance(one, StoredReading)]
 
 
 async def test_what_comes_faster_than_the_disk_is_refused_and_the_rest_is_stored(
@@ -125,14 +154,68 @@ async def test_a_callers_bug_leaves_no_other_caller_without_an_answer(store: Rea
     assert [type(error) for error in reported] == [ZeroDivisionError]
 
 
-async def test_a_full_disk_refuses_everything_from_then_on_and_loses_nothing_answered(
+async def test_a_full_disk_is_waited_for_and_nothing_is_answered_meanwhile(
+    open_store: OpenStore, any_clock: ManualClock, path: Path, monkeypatch, caplog
+):
+    monkeypatch.setattr(commit_queue, "FULL_DISK_RETRY_S", 0.001)
+    store = open_store(any_clock)
+    store.register_device("meter", PROFILE)
+    await store_run(store, "meter", 10)
+    refuse_to_grow(store)
+    answers = Answers(store)
+    for value in range(3 * GROUP_READINGS_MAX):
+        answers.submit(power("meter", value))
+    noted = asyncio.Event()
+    store._queue.add_job(lambda _: None, noted.set)
+    loop = CountingLoop(3)
+    monkeypatch.setattr(store._queue, "_loop", loop)
+    await loop.has_counted.wait()  # it was tried again
+
+    assert answers.all == []
+    assert store.problem == (
+        f"readings store {path}: the disk is full: free some space; "
+        "nothing is acknowledged until then"
+    )
+    assert store.failure is None
+
+    store._writer.execute("PRAGMA max_page_count = 1000000").close()
+    stored = await answers.wait()
+    await noted.wait()
+    assert sequences_of(stored) == list(range(11, 11 + 3 * GROUP_READINGS_MAX))
+    assert store.problem == ""
+    assert [one.message for one in caplog.records if "disk" in one.message] == [
+        f"readings store {path}: the disk is full: free some space; nothing is acknowledged until then",
+        "readings are stored again: there is room on the disk",
+    ]
+    assert len(store.last("meter", 10_000)) == 10 + 3 * GROUP_READINGS_MAX
+
+
+async def test_who_stops_with_a_full_disk_is_refused_and_loses_nothing_answered(
+    open_store: OpenStore, any_clock: ManualClock
+):
+    store = open_store(any_clock)
+    store.register_device("meter", PROFILE)
+    kept = await store_run(store, "meter", 10)
+    refuse_to_grow(store)
+    answers = Answers(store)
+    for value in range(GROUP_READINGS_MAX):
+        answers.submit(power("meter", value))
+    store.close()
+
+    assert {one.reason for one in await answers.wait() if isinstance(one, Rejected)} == {
+        RejectReason.STORE_FAILED
+    }
+    assert open_store(any_clock).range("meter", 1, 10_000) == kept
+
+
+async def test_a_failed_write_refuses_everything_from_then_on_and_loses_nothing_answered(
     open_store: OpenStore, any_clock: ManualClock, path: Path
 ):
     store = open_store(any_clock)
     store.register_device("meter", PROFILE)
     kept = await store_run(store, "meter", 10)
     watcher = asyncio.ensure_future(store.watch())
-    refuse_to_grow(store)
+    refuse_to_write(store)
     answers = Answers(store)
     for value in range(3 * GROUP_READINGS_MAX):
         answers.submit(power("meter", value))
@@ -140,18 +223,18 @@ async def test_a_full_disk_refuses_everything_from_then_on_and_loses_nothing_ans
 
     assert all(isinstance(one, Rejected) for one in answers.all)
     assert {str(one) for one in answers.all} == {
-        f"store-failed: readings store {path}: the disk is full: "
-        "free some space, then start the gateway again"
+        f"store-failed: readings store {path}: attempt to write a readonly database: "
+        "check the file and its folder"
     }
-    with pytest.raises(StoreError, match="the disk is full"):
+    with pytest.raises(StoreError, match="readonly"):
         await watcher
     assert store.failure is not None
     late = Answers(store)
     late.submit(power("meter", 1))
     assert [type(one) for one in await late.wait()] == [Rejected]
-    with pytest.raises(StoreError, match="the disk is full"):
+    with pytest.raises(StoreError, match="readonly"):
         await store.save_transaction(anchor(1))
-    with pytest.raises(StoreError, match="the disk is full"):
+    with pytest.raises(StoreError, match="readonly"):
         store.register_device("other", PROFILE)
     store.close()
 
@@ -168,8 +251,8 @@ async def test_a_batch_and_its_anchor_are_kept_both_or_neither(
     store.register_device("meter", PROFILE)
     await store_run(store, "meter", 10)
     batch = next_batch(store, "meter", 10)
-    refuse_to_grow(store)
-    with pytest.raises(StoreError, match="the disk is full"):
+    refuse_to_write(store)
+    with pytest.raises(StoreError, match="readonly"):
         await store.save_batch("meter", batch, anchor(1, raw=bytes(100_000)))
     store.close()
 
@@ -247,7 +330,7 @@ async def test_what_was_handed_over_to_a_store_that_fails_is_refused_in_order(
     store: ReadingsStore,
 ):
     store.register_device("meter", PROFILE)
-    refuse_to_grow(store)
+    refuse_to_write(store)
     told: list[RejectReason | None] = []
     source = Outcomes(lambda refusal: told.append(None if refusal is None else refusal.reason))
     for number in range(600):
