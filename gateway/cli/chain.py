@@ -17,17 +17,21 @@ def status(options: argparse.Namespace) -> int:
     """Print height, finality and clock of the chain."""
     with Operator(home_of(options)) as operator:
         reply = operator.ask("status", {}, StatusReply)
-    emit(
-        options,
-        reply,
-        f"chain     {reply.chain_id}\n"
-        f"height    {reply.height}, {format_time_ms(reply.time_ms)}\n"
-        f"finality  {reply.finality_ms} ms after the block came\n"
-        f"agents    {reply.agents}, epoch {reply.epoch}, slot {reply.slot} every {reply.slot_ms} ms\n"
-        f"waiting   {reply.pending} transactions\n"
-        f"clock     {reply.clock}" + (f"\nPROBLEM   {reply.problem}" if reply.problem else ""),
-    )
+    emit(options, reply, "\n".join(describe_status(reply)))
     return 0
+
+
+def describe_status(reply: StatusReply) -> list[str]:
+    """Return how the chain is doing, in lines."""
+    return [
+        f"chain     {reply.chain_id}",
+        f"height    {reply.height}, {format_time_ms(reply.time_ms)}",
+        f"finality  {reply.finality_ms} ms after the block came",
+        f"agents    {reply.agents}, epoch {reply.epoch}, slot {reply.slot} every {reply.slot_ms} ms",
+        f"waiting   {reply.pending} transactions",
+        f"clock     {reply.clock}",
+        *([f"PROBLEM   {reply.problem}"] if reply.problem else []),
+    ]
 
 
 def blocks(options: argparse.Namespace) -> int:
@@ -99,7 +103,7 @@ def _describe_skipped(found: BlockReply) -> list[str]:
             for one in found.skipped
         ),
         *(
-            [f"skipped   {unknown} slots: who led them is told of the running epoch only"]
+            [f"skipped   {unknown} slots: who led them is not known here, or too long ago"]
             if unknown
             else []
         ),

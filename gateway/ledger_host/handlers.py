@@ -174,7 +174,7 @@ class LedgerHandlers:
             state_root=header.state_root.hex(),
             signers=len(block.certificate.signatures),
             transactions=tuple(one.hex() for one in block.transaction_ids),
-            skipped=self._stakes.skipped(header),
+            skipped=tuple(one.hex() for one in block.skipped),
             parent_slot=header.parent_slot,
         )
 

@@ -18,7 +18,7 @@ from ledger.errors import Rejected
 from ledger.node.node import LedgerNode
 from ledger.state.accounts import REWARD_POOL, get_account
 from ledger.state.agents import get_parameters
-from ledger.state.epochs import compute_leader_index, get_epoch
+from ledger.state.epochs import get_epoch
 from ledger.state.overlay import StateReader
 from ledger.state.overview import (
     AgentOverview,
@@ -34,8 +34,6 @@ from ledger.types.block import Header
 from ledger.types.stake import Proposal
 
 _headers = Decoder(Header)
-
-SKIPPED_MAX = 64  # a reply stays small; more in a row is an outage, not a skipped slot
 
 
 class StakeAnswers:
@@ -67,10 +65,6 @@ class StakeAnswers:
         header = _headers.decode(evidence.header)
         return ProofReply(header.height, encode(evidence).hex())
 
-    def skipped(self, header: Header) -> tuple[str, ...]:
-        """Return who led the slots that were skipped before this block, in the running epoch."""
-        return self._on_loop(lambda: list_skipped(self._node.state(), header))
-
     def stake(self, address: bytes) -> StakeReply:
         """Return an account's stake and vote."""
         return self._on_loop(lambda: build_stake_reply(self._node.state(), address))
@@ -91,16 +85,6 @@ def build_stake_reply(state: StateReader, address: bytes) -> StakeReply:
         free_left=found.free_left,
         free_an_epoch=found.free_an_epoch,
     )
-
-
-def list_skipped(state: StateReader, header: Header) -> tuple[str, ...]:
-    """Return the leaders of the slots between a block's parent and it; none of a past epoch."""
-    epoch = get_epoch(state)
-    if header.epoch != epoch.epoch:
-        return ()
-    first = max(header.parent_slot + 1, header.slot - SKIPPED_MAX)
-    seats = (compute_leader_index(epoch, slot) for slot in range(first, header.slot))
-    return tuple(epoch.current[seat].hex() for seat in seats)
 
 
 def build_agents_reply(state: StateReader, time_ms: int) -> AgentsReply:

@@ -117,8 +117,8 @@ class CulpritsReply(msgspec.Struct, frozen=True):
 class BlockReply(msgspec.Struct, frozen=True):
     """One block's header in words, and its transactions' ids.
 
-    `parent_slot` is 0 for an epoch's first block. `skipped` are the agents that led the slots between its parent's and its own, in order, as far as
-    their epoch is the running one; at most 64.
+    `parent_slot` is 0 for an epoch's first block. `skipped` are the agents that led the slots between its parent's
+    and its own, in order, the last 64 at most; none where the node does not keep their epoch's set.
     """
 
     height: int

@@ -51,9 +51,10 @@ class Epoch:
     def leader(self, slot: int) -> int:
         """Return the seat that leads a slot from 1: a fresh permutation each lap."""
         lap, place = divmod(slot - 1, len(self.keys))
-        return _order(self.order_seed, self.number, lap, len(self.keys))[place]
+        return order_of_lap(self.order_seed, self.number, lap, len(self.keys))[place]
 
 
 @lru_cache(maxsize=LAPS_CACHED)
-def _order(seed: bytes, epoch: int, lap: int, count: int) -> tuple[int, ...]:
+def order_of_lap(seed: bytes, epoch: int, lap: int, count: int) -> tuple[int, ...]:
+    """Return the seats in the order in which they lead in a lap, from 0."""
     return compute_order(seed, epoch, lap, count)

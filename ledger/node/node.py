@@ -14,9 +14,10 @@ from ledger.consensus.state import Rules
 from ledger.errors import LedgerError, Rejected
 from ledger.light import AnchorEvidence, StateEvidence
 from ledger.mempool.mempool import Mempool
+from ledger.node.blocks import read_block
 from ledger.node.chain import Chain
 from ledger.node.driver import Driver, NoPeers
-from ledger.node.evidence import load_evidence, load_proof
+from ledger.node.evidence import load_evidence
 from ledger.node.execution import SerialExecutor
 from ledger.node.failures import FailedTransactions
 from ledger.node.own_key import check_own_key
@@ -318,15 +319,7 @@ class LedgerNode:
 
         Raises `PrunedError` where it is no longer kept.
         """
-        with self._reader.snapshot():
-            self._reader.check_kept(height)
-            stored = self._reader.block(height)
-            transactions = () if stored is None else self._reader.transactions(stored)
-        if stored is None:
-            return None
-        certificate = load_proof(self._reader, stored, self._genesis).certificate
-        ids = tuple(transaction.id for transaction in transactions)
-        return BlockView(stored.header, stored.hash, certificate, ids)
+        return read_block(self._reader, height, self._genesis)
 
     def anchor_evidence(self, transaction_id: bytes) -> AnchorEvidence | None:
         """Return what proves that a transaction is final and what it did; None where it is not here."""

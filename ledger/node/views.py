@@ -81,13 +81,15 @@ class TransactionView:
 class BlockView:
     """A final block: header, hash, transactions' ids in order, and the certificate that proves it.
 
-    The certificate may be a descendant's.
+    The certificate may be a descendant's. `skipped` are the node ids of who led the slots between its
+    parent's and its own, in order, the last ones of many; none where their epoch's set is not kept.
     """
 
     header: Header
     hash: bytes
     certificate: Certificate
     transaction_ids: tuple[bytes, ...]
+    skipped: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ WAIT_S = 30.0
 
 
 class Mosquitto:
-    """Started and stopped at will; `users` have the password `NAME-pw`."""
+    """Started and stopped at will; `users` have the password `NAME-pw`, and all rights without `access_rules`."""
 
-    def __init__(self, folder: Path, *users: str) -> None:
+    def __init__(self, folder: Path, *users: str, access_rules: str = "") -> None:
         folder.mkdir()
         self.port = find_free_port()
         certificates = CertificateFolder(folder)
@@ -37,6 +37,12 @@ class Mosquitto:
             f"persistence true\npersistence_location {folder}/\nmax_queued_messages 0\n"
             "user root\n"
         )
+        if access_rules:
+            rules = folder / "rules"
+            rules.write_text(access_rules)
+            rules.chmod(0o600)
+            with self._settings.open("a") as file:
+                file.write(f"acl_file {rules}\n")
         self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import deque
 from dataclasses import dataclass
 from typing import Never
 
@@ -42,10 +43,14 @@ class Admitted:
 
 
 class Mailbox:
-    """Brings a connection's events from its thread to the event loop, in order."""
+    """Brings a connection's events from its thread to the event loop, in order.
+
+    A broker may send messages before it confirms the subscription (MQTT-3.8.4): they come after the opening.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._early: deque[tuple[str, bytes]] = deque()
         self._arrived: asyncio.Queue[tuple[str, bytes | None] | str] = asyncio.Queue()
 
     def on_open(self, channel: bytes | None) -> None:
@@ -62,10 +67,17 @@ class Mailbox:
 
     async def wait_open(self) -> bytes | None:
         """Return the channel of the connection that stands now; raises `MessagingError`."""
-        return (await self._next())[1]
+        while True:
+            topic, payload = await self._next()
+            if not topic:
+                return payload
+            assert payload is not None
+            self._early.append((topic, payload))
 
     async def next(self) -> tuple[str, bytes]:
         """Return the next message's topic and payload; raises `MessagingError` at the end."""
+        if self._early:
+            return self._early.popleft()
         topic, payload = await self._next()
         assert payload is not None
         return topic, payload

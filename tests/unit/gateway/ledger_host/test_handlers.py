@@ -5,9 +5,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge_contracts.values import encode_value
+from gateway.cli.chain import describe_status
 from gateway.errors import MessagingError
 from gateway.ledger_host import handlers as handlers_module
 from gateway.ledger_host.handlers import LedgerHandlers
@@ -107,7 +109,14 @@ def test_status(chain, ask):
     assert status["height"] == chain.blocks[-1].header.height
     assert status["hash"] == chain.blocks[-1].hash.hex()
     assert (status["agents"], status["pending"], status["finality_ms"]) == (1, 0, 321)
-    assert status["clock"] == "synchronised"
+    assert (status["clock"], status["problem"]) == ("synchronised", "")
+
+
+def test_what_keeps_the_chain_from_going_on_is_told(chain, ask, monkeypatch):
+    monkeypatch.setattr(chain.handlers, "find_problem", lambda: "it is lost")
+    reply = msgspec.convert(ask("status", {}), ledger_api.StatusReply)
+    assert reply.problem == "it is lost"
+    assert describe_status(reply)[-1] == "PROBLEM   it is lost"
 
 
 def test_account(ask):

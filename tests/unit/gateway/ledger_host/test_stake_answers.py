@@ -5,10 +5,7 @@ import msgspec
 from gateway.ledger_host.stake_answers import (
     build_agents_reply,
     build_proposals_reply,
-    list_skipped,
 )
-from ledger.state.epochs import compute_leader_index, get_epoch
-from ledger.types.block import Header
 from ledger.types.stake import Change
 from ledger.types.transaction import Delegate, Propose
 from tests.support.stake_chain import BOND, StakeChain, people
@@ -28,21 +25,3 @@ def test_agents_and_proposals_survive_json():
     proposals = build_proposals_reply(chain.state)
     assert msgspec.json.decode(msgspec.json.encode(proposals), type=type(proposals)) == proposals
     assert proposals.proposals[0].status == "open"
-
-
-def header(epoch: int, parent_slot: int, slot: int) -> Header:
-    zeros = bytes(32)
-    return Header(
-        *(2, zeros, epoch, slot, 1, parent_slot, zeros, 0, zeros, False),
-        *(zeros, zeros, zeros, zeros, bytes(13), zeros),
-    )
-
-
-def test_who_led_the_skipped_slots_is_named():
-    chain = StakeChain(*AGENTS)
-    epoch = get_epoch(chain.state)
-    expected = [epoch.current[compute_leader_index(epoch, slot)].hex() for slot in (3, 4)]
-    assert list_skipped(chain.state, header(0, 2, 5)) == tuple(expected)
-    assert list_skipped(chain.state, header(0, 2, 3)) == ()
-    assert list_skipped(chain.state, header(7, 2, 5)) == ()
-    assert len(list_skipped(chain.state, header(0, 1, 10**9))) == 64
