@@ -131,7 +131,7 @@ class DeviceSet:
                     logger.error("the devices stay as they were: %s", error)  # noqa: TRY400 - one line
             else:
                 self.problem = ""
-                logger.info("%d devices in force", len(self._entries))
+                logger.info("devices in force: %d", len(self._entries))
                 return
 
     def _read_stamp(self) -> tuple[int, int] | None:

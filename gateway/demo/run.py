@@ -99,7 +99,7 @@ def _prove(home: Home, output: Path, sequence: int, console: Console) -> bool:
     write_atomic(receipt, text)
     if genesis != home.genesis:
         write_atomic(genesis, home.genesis.read_bytes())
-    console.print(f"\n[bold]Receipt[/bold] of the last billed reading: {receipt}")
+    console.print(f"\n[bold]Receipt[/bold] of the last billed reading: {receipt}", soft_wrap=True)
     console.print(f"[dim]$ smartshare verify {receipt} --genesis {genesis}[/dim]", soft_wrap=True)
     is_valid = _verify(receipt, genesis) == 0
     position = text.index(b'"reading"') + 30

@@ -88,6 +88,7 @@ class Screen:
             f"[{view.day_time}] {view.step}: {view.readings} readings, block {view.height}, "
             f"{view.gateways} gateways, {view.energy_wh} Wh metered, {format_ssp(view.cost)} SSP",
             highlight=False,
+            soft_wrap=True,
         )
 
     def _render(self) -> Panel:

@@ -50,13 +50,13 @@ def test_without_a_terminal_each_step_is_a_line():
     console, output = make_console()
     view = View()
     with Screen(view, console) as screen:
-        for step in ("starting", "starting", "metering", "settled"):
+        for step in ("starting", "starting", "metering", "settled" + 80 * "."):
             view.step = step
             screen.refresh()
 
     assert [line.split("] ")[1].split(":")[0] for line in output.getvalue().splitlines()] == [
-        *("starting", "metering", "settled")
-    ]
+        *("starting", "metering", "settled" + 80 * "."),
+    ], "one that is longer than a terminal too"
 
 
 def test_on_a_terminal_the_picture_shows_the_session():
