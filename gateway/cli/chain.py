@@ -3,7 +3,8 @@
 import argparse
 
 from gateway.app.amounts import format_ssp
-from gateway.app.operator import Operator
+from gateway.app.carried import read_carried
+from gateway.app.operator import Operator, check_applied
 from gateway.cli.output import emit, home_of, table
 from gateway.errors import SettingsError
 from gateway.model.ledger_api import BlockReply, PeersReply, StatusReply, TransactionReply
@@ -121,3 +122,18 @@ def transaction(options: argparse.Namespace) -> int:
         text = f"{options.id}\nblock {reply.height}, {result}, fee {format_ssp(reply.fee_paid)} SSP"
     emit(options, reply, text)
     return 0 if reply.status != "unknown" else 1
+
+
+def submit(options: argparse.Namespace) -> int:
+    """Hand in a transaction that was signed elsewhere, and wait until it is final."""
+    raw = read_carried(options.file)
+    with Operator(home_of(options)) as operator:
+        transaction_id = operator.submit(raw)
+        reply = operator.wait_final(transaction_id)
+    check_applied(transaction_id, reply)
+    emit(
+        options,
+        {"id": transaction_id, "height": reply.height},
+        f"final in block {reply.height}, id {transaction_id}",
+    )
+    return 0

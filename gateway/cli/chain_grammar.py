@@ -14,6 +14,8 @@ def add_chain_commands(commands: Commands) -> None:
     blocks.add_argument("--last", type=int, default=10, metavar="N")
     _command(chain, "block", "chain:block", "print one block").add_argument("height", type=int)
     _command(chain, "tx", "chain:transaction", "find a transaction").add_argument("id")
+    submit = _command(chain, "submit", "chain:submit", "hand in what another node signed")
+    submit.add_argument("file", type=Path)
     _add_views(chain)
     _add_holders_commands(chain)
     _add_agents_commands(chain)

@@ -6,7 +6,7 @@ from pathlib import Path
 from gateway.app.issuer import GrantTerms, create_issuer_key, issue_grant
 from gateway.app.operator import Operator
 from gateway.app.own_grants import install_grants
-from gateway.cli.issuer_key import open_key, send_by_node, send_signed
+from gateway.cli.issuer_key import open_key, send_by_node, send_signed, write_by_node
 from gateway.cli.output import emit, home_of
 from gateway.cli.passphrase import passphrase_of
 from gateway.clock import SystemClock
@@ -126,6 +126,10 @@ def revoke(options: argparse.Namespace) -> int:
 def appeal(options: argparse.Namespace) -> int:
     """Appeal against a revocation with the key that the grant was given to: by default the node's."""
     body = AppealRevocation(_grant_id(options.grant), _note(options.statement))
+    if options.output is not None:
+        if options.key is not None:
+            raise SettingsError("--output is for an appeal by this node: with --key use any node")
+        return write_by_node(options, body, "the appeal is signed")
     send = send_by_node if options.key is None else send_signed
     return send(options, body, "the appeal is on record")
 

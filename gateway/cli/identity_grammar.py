@@ -83,6 +83,9 @@ def _add_revoking(grant: Commands) -> None:
     )
     json(home(_issuer(appeal, is_required=False))).add_argument("grant", metavar="FILE_OR_ID")
     appeal.add_argument("statement")
+    appeal.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="sign only; another node hands it in"
+    )
     decide = command(grant, "decide", "gateway.cli.grants:decide", "close an appeal, on the chain")
     json(home(_issuer(decide))).add_argument("grant", metavar="FILE_OR_ID")
     verdict = decide.add_mutually_exclusive_group(required=True)

@@ -107,7 +107,7 @@ class LoopbackGateways:
         self,
         folder: Path,
         founders: Sequence[str],
-        change_genesis: Callable[[Genesis], Genesis],
+        change_genesis: Callable[[Genesis], Genesis] = lambda genesis: genesis,
         *,
         slot_ms: int = 500,
         foundation: str | None = None,
