@@ -235,7 +235,7 @@ class _Gateway:
             name=self._settings.name,
             node_id=self._keys.node,
             chain_id=self._chain_id,
-            role="agent",
+            role="light" if ledger.role == "light" else "agent",
             version=self._version,
             mqtt_port=self._broker.port,
             peer_port=parse_listen(ledger.listen)[1] if ledger.listen else 0,

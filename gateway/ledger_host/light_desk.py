@@ -25,7 +25,7 @@ from ledger.params import REASON_LENGTH_MAX
 _log = logging.getLogger(__name__)
 
 WAITING_PER_PEER_MAX = 8  # of the twenty a second that a peer may ask
-WAITING_MAX = 128  # each takes some milliseconds, most of them for checking what is handed out
+WAITING_MAX = 128  # each takes some milliseconds, most of them for Merkle paths
 
 Send = Callable[[bytes, LightAnswer], None]
 Submit = Callable[[bytes], bytes | Rejected]

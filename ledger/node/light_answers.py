@@ -1,5 +1,6 @@
 """What a full node tells light ones: each answer proves itself, and none is larger than a message may be.
 
+Signatures are not checked here again, but by whoever asks: strangers' questions must cost little.
 For any thread but the event loop's: each answer opens the database for itself.
 """
 
@@ -24,10 +25,9 @@ from ledger.network.light_messages import (
     GetInclusion,
     GetState,
 )
-from ledger.node.evidence import load_inclusion, load_proof
+from ledger.node.evidence import load_inclusion, load_linked_proof
 from ledger.node.proofs import StateProver
 from ledger.storage.reader import ChainReader, StoredAgentSet, StoredBlock
-from ledger.types.block import FinalityProof
 from ledger.types.genesis import Genesis
 
 EPOCHS_LOOKED_AT_MAX = 512  # of which few bring other agents; the asker goes on from there
@@ -98,7 +98,7 @@ class LightAnswers:
             tip = reader.tip()
             if tip is None or not tip.proof:
                 return None  # no block yet, or its certificate is on its way
-            newest = self._final(tip, reader)
+            newest = _load_final(tip, reader)
         return encode(HeadersAnswer(tuple(ends), newest))
 
     def _members_at(self, epoch: int, reader: ChainReader) -> _Members:
@@ -110,22 +110,19 @@ class LightAnswers:
     def _end(self, stored: StoredAgentSet, reader: ChainReader) -> SetChange:
         block = reader.block(stored.height)
         assert block is not None, "end blocks are kept"
-        proof = load_proof(reader, block, self._genesis)
+        proof = load_linked_proof(reader, block)
         certificate = encode(proof.certificate)
         return SetChange(block.header_bytes, certificate, proof.headers, stored.payload)
-
-    def _final(self, block: StoredBlock, reader: ChainReader) -> FinalHeader:
-        return _final_header(block, load_proof(reader, block, self._genesis))
 
     def _state(self, keys: tuple[bytes, ...], reader: ChainReader) -> bytes | None:
         proven = self._prover.prove_all(keys, reader)
         if isinstance(proven, Rejected):
             return None
         values = tuple(ProvenValue(value, proof) for value, proof in proven.values)
-        return encode(StateAnswer(_final_header(proven.block, proven.final), values))
+        return encode(StateAnswer(_load_final(proven.block, reader), values))
 
     def _inclusion(self, transactions: tuple[bytes, ...], reader: ChainReader) -> bytes:
-        asked = (load_inclusion(reader, one, self._genesis) for one in transactions)
+        asked = (load_inclusion(reader, one) for one in transactions)
         found: list[AnchorEvidence] = []
         size = 0
         for one in asked:
@@ -143,12 +140,13 @@ class LightAnswers:
         if block is None:
             return None
         raws = tuple(one.raw for one in reader.transactions(block))
-        return encode(BlockAnswer(self._final(block, reader), raws))
+        return encode(BlockAnswer(_load_final(block, reader), raws))
 
 
 def _members_of(stored: StoredAgentSet) -> _Members:
     return frozenset((seat.node, seat.consensus) for seat in stored.agents.seats)
 
 
-def _final_header(block: StoredBlock, proof: FinalityProof) -> FinalHeader:
+def _load_final(block: StoredBlock, reader: ChainReader) -> FinalHeader:
+    proof = load_linked_proof(reader, block)
     return FinalHeader(block.header_bytes, encode(proof.certificate), proof.headers)

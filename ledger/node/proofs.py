@@ -16,7 +16,6 @@ from ledger.node.evidence import load_proof, load_set_changes
 from ledger.state.commitment import StateProof
 from ledger.storage.faults import describe_corruption
 from ledger.storage.reader import ChainReader, StoredBlock
-from ledger.types.block import FinalityProof
 from ledger.types.genesis import Genesis
 
 ONE_MOMENT_TRIES = 5  # blocks are far longer apart than a few proofs take
@@ -27,7 +26,6 @@ class ProvenKeys:
     """What stands under some keys behind one final block, in the order in which they were asked for."""
 
     block: StoredBlock
-    final: FinalityProof
     values: tuple[tuple[bytes | None, StateProof], ...]
 
 
@@ -47,13 +45,14 @@ class StateProver:
             if isinstance(proven, Rejected):
                 return proven
             ((value, proof),) = proven.values
+            final = load_proof(reader, proven.block, self._genesis)
             return StateEvidence(
                 key=key,
                 value=value,
                 proof=proof,
                 header=proven.block.header_bytes,
-                certificate=encode(proven.final.certificate),
-                descendants=proven.final.headers,
+                certificate=encode(final.certificate),
+                descendants=final.headers,
                 set_changes=load_set_changes(reader, proven.block.header.epoch, self._genesis),
             )
         finally:
@@ -81,4 +80,4 @@ class StateProver:
             detail = f"block {tip.height} is not the one that was written"
             raise CorruptStorageError(describe_corruption(reader.path, detail))
         values = tuple((value, proof) for _, value, proof in found)
-        return ProvenKeys(block, load_proof(reader, block, self._genesis), values)
+        return ProvenKeys(block, values)

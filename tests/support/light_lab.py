@@ -86,15 +86,16 @@ class HeaderChain:
 
     def header(self, height: int, /, **changes: object) -> Header:
         """The header at a height; the last of its epoch names the next agents."""
-        epoch = (height - 1) // BLOCKS_PER_EPOCH
+        epoch = self.epoch_of(height)
+        place = height - 1 - epoch * BLOCKS_PER_EPOCH
         is_end = height % BLOCKS_PER_EPOCH == 0 and epoch + 1 < len(self.sets)
         header = Header(
             version=PROTOCOL_VERSION,
             chain_id=self.chain_id,
             epoch=epoch,
-            slot=(height - 1) % BLOCKS_PER_EPOCH + 1,
+            slot=place + 1,
             height=height,
-            parent_slot=(height - 1) % BLOCKS_PER_EPOCH,
+            parent_slot=place,
             parent_hash=NO_HASH,
             time_ms=START_MS + height * self.step_ms,
             proposer=self.sets[epoch][0].address,
@@ -107,6 +108,10 @@ class HeaderChain:
             next_set_hash=hash_agent_set(self.agent_set(epoch + 1)) if is_end else NO_HASH,
         )
         return msgspec.structs.replace(header, **changes)
+
+    def epoch_of(self, height: int) -> int:
+        """The epoch of a block; the last one goes on for ever."""
+        return min((height - 1) // BLOCKS_PER_EPOCH, len(self.sets) - 1)
 
     def agent_set(self, epoch: int) -> AgentSet:
         seats = (Seat(one.address, votes_key(one).address, NO_HASH) for one in self.sets[epoch])

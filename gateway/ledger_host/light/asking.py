@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 ANSWER_TIMEOUT_S = (
     1.2  # half a megabyte takes half of it; two peers within what our own askers wait
 )
+ASKED_MAX = 6  # peers, for one answer: whoever waits for it does not wait for ever
 SILENT_MS = 30_000  # whoever did not answer is asked last for so long
 FALSE_MS = 60_000  # whoever said something false is not asked for so long
 # Below the 20 a second and 60 at once that a peer takes, of which consensus has no share here.
@@ -73,7 +74,8 @@ class PeerAsker:
         self._turn += 1
         first = self._turn % len(peers) if peers else 0
         turned = peers[first:] + peers[:first]
-        return sorted(turned, key=lambda peer: self._silent_until_ms.get(peer, 0) > now_ms)
+        turned.sort(key=lambda peer: self._silent_until_ms.get(peer, 0) > now_ms)
+        return turned[:ASKED_MAX]
 
     async def ask(self, peer: bytes, question: LightQuestion) -> bytes | None:
         """Return a peer's answer; None where it has none or did not answer in time."""

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
+from gateway.errors import MessagingError
 from gateway.ledger_host.light.chain import LightChain
 from ledger.light.proofs import ProvenState
 from ledger.network.light_messages import STATE_KEYS_MAX
 
-ANSWER_TIMEOUT_S = 10.0  # a few peers in turn; longer means that the loop is gone
+ANSWER_TIMEOUT_S = 8.0  # a few peers in turn; less than commands wait
 
 T = TypeVar("T")
 
@@ -20,8 +21,18 @@ class LoopCaller:
         self._loop = loop
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work` returns there; raises what it raises."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(ANSWER_TIMEOUT_S)
+        """Return what `work` returns there; raises what it raises, and `MessagingError` when it takes too long."""
+        return asyncio.run_coroutine_threadsafe(_in_time(work), self._loop).result(
+            2 * ANSWER_TIMEOUT_S  # longer means that the loop is gone
+        )
+
+
+async def _in_time(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return await work
+    except TimeoutError:
+        raise MessagingError(f"no full node answered within {ANSWER_TIMEOUT_S:g} s") from None
 
 
 class FetchedState:

@@ -1,0 +1,110 @@
+"""A full node answers light ones: each question once, not too many at a time, also where the chain cannot be read."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.ledger_host.light_desk import WAITING_PER_PEER_MAX, LightDesk
+from ledger.codec.canonical import Decoder
+from ledger.errors import Reason, Rejected
+from ledger.light.answers import OfferAnswer
+from ledger.network.light_messages import (
+    GetFinalBlock,
+    LightAnswer,
+    LightQuestion,
+    LightRequest,
+    OfferTransaction,
+)
+from ledger.node.light_answers import LightAnswers
+from tests.support.snapshot_lab import SnapshotLab
+
+PEER, OTHER = bytes(32), b"o" * 32
+
+
+class HeldAnswers(LightAnswers):
+    """Answers only once it is let go."""
+
+    def __init__(self, path: Path) -> None:
+        self.go = threading.Event()
+        self._path = path
+
+    def answer(self, question: LightQuestion) -> bytes | None:
+        self.go.wait()
+        return b"answer"
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.answers: list[tuple[bytes, LightAnswer]] = []
+
+    def send(self, peer: bytes, answer: LightAnswer) -> None:
+        self.answers.append((peer, answer))
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.answers) < count:  # noqa: ASYNC110 - a list tells nobody
+                await asyncio.sleep(0.005)
+
+
+def refuse(_raw: bytes) -> bytes | Rejected:
+    return Rejected(Reason.BAD_NONCE, "nonce 7, the sender's next is 3")
+
+
+@pytest.fixture
+async def held(tmp_path: Path) -> AsyncIterator[tuple[HeldAnswers, Heard, LightDesk]]:
+    answers, heard = HeldAnswers(tmp_path), Heard()
+    desk = LightDesk(answers, refuse, heard.send)
+    yield answers, heard, desk
+    answers.go.set()
+    desk.close()
+
+
+async def test_questions_of_one_peer_are_bounded_and_hold_nobody_else_up(held):
+    answers, heard, desk = held
+    for number in range(WAITING_PER_PEER_MAX + 5):
+        desk.hear(PEER, LightRequest(number, GetFinalBlock(1)))
+    desk.hear(OTHER, LightRequest(99, GetFinalBlock(1)))
+    answers.go.set()
+    await heard.until(WAITING_PER_PEER_MAX + 1)
+    numbers = sorted(answer.number for _, answer in heard.answers)
+    assert numbers == [*range(WAITING_PER_PEER_MAX), 99]
+    desk.hear(PEER, LightRequest(100, GetFinalBlock(1)))
+    await heard.until(WAITING_PER_PEER_MAX + 2)
+
+
+async def test_an_offer_is_answered_with_the_reason(held):
+    _, heard, desk = held
+    desk.hear(PEER, LightRequest(3, OfferTransaction(b"x")))
+    ((_, answer),) = heard.answers
+    assert answer.content is not None
+    offer = Decoder(OfferAnswer).decode(answer.content)
+    assert not offer.is_taken
+    assert "the sender's next is 3" in offer.reason
+
+
+async def test_answers_that_nobody_asked_for_are_ignored(held):
+    _, heard, desk = held
+    desk.hear(PEER, LightAnswer(1, b"x"))
+    assert heard.answers == []
+
+
+async def test_a_chain_that_cannot_be_read_is_told_once(tmp_path: Path, caplog):
+    lab = SnapshotLab(tmp_path)
+    node = lab.open_keeping()
+    heard = Heard()
+    desk = LightDesk(
+        LightAnswers(tmp_path / "none.db", node.prover, lab.genesis), refuse, heard.send
+    )
+    loop = asyncio.get_running_loop()
+    for number in range(3):
+        desk.hear(PEER, LightRequest(number, GetFinalBlock(1)))
+    await loop.run_in_executor(desk._pool, lambda: None)  # whatever came before is done
+    await asyncio.sleep(0)
+    desk.close()
+    node.close()
+    told = [one for one in caplog.records if "a light node is not answered" in one.getMessage()]
+    assert len(told) == 1
+    assert heard.answers == []
