@@ -182,6 +182,25 @@ async def test_two_nodes_hear_each_other_over_one_connection():
         await a.until(lambda: not a.network.connected)
 
 
+async def test_a_light_node_hears_only_what_is_for_it_and_is_left_out_of_gossip():
+    a = make_node(1)
+    async with running(a):
+        b = make_node(2, [at(a)], is_listening=False, role=Role.LIGHT)
+        c = make_node(3, [at(a)], is_listening=False)
+        async with running(b, c):
+            await a.until(lambda: {b.id, c.id} <= a.network.connected)
+            assert a.connected == [c.id], "consensus does not hear of a light node"
+            a.network.broadcast(status(1))
+            for _ in range(20):
+                a.network.gossip(status(2), 1)
+            a.network.send(b.id, GetChain(3))
+            a.network.broadcast(status(4))
+            await c.until(lambda: (a.id, status(4)) in c.heard)
+            await b.until(lambda: b.heard)
+            assert b.heard == [(a.id, GetChain(3))]
+            assert len(c.heard) == 22
+
+
 async def test_over_tls_the_handshake_is_bound_to_the_certificate(certificate):
     a = make_node(1, tls=certificate)
     async with running(a):
