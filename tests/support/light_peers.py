@@ -29,9 +29,12 @@ from ledger.network.light_messages import (
 )
 from ledger.network.standing import Fault
 from ledger.network.wire import NetworkMessage, PeerAddress, encode_message
+from ledger.node.light_answers import LightAnswers
 from ledger.storage.trail import TrailStore
+from ledger.types.genesis import Genesis
+from ledger.types.genesis_file import genesis_chain_id
 from ledger.types.messages import Message
-from tests.support.light_lab import START_MS, HeaderChain, id_of
+from tests.support.light_lab import START_MS, HeaderChain, agents_of, id_of
 
 Answer = Callable[[LightQuestion], bytes | None]
 
@@ -79,6 +82,18 @@ class FullPeer:
             if places:
                 return self.chain.inclusion(height, *places)
         return self.chain.inclusion(self.height)
+
+
+class ChainPeer(FullPeer):
+    """Answers from a real chain's database."""
+
+    def __init__(self, answers: LightAnswers) -> None:
+        super().__init__(HeaderChain([agents_of("nobody")]), 0)
+        self._answers = answers
+
+    def tell(self, question: LightQuestion) -> bytes | None:
+        assert not isinstance(question, OfferTransaction)
+        return self._answers.answer(question)
 
 
 class Peers:
@@ -155,15 +170,15 @@ class LightLab:
         self,
         path: Path,
         peers: Peers,
-        genesis_of: HeaderChain,
+        genesis: Genesis,
         checkpoint: Checkpoint | None = None,
     ) -> None:
         self.clock = ChainClock()
-        self.store = TrailStore.create_or_open(path, genesis_of.chain_id)
+        self.store = TrailStore.create_or_open(path, genesis_chain_id(genesis))
         self.peers = peers
         self.told: list[int] = []
         try:
-            follower = open_follower(genesis_of.genesis, checkpoint, self.store)
+            follower = open_follower(genesis, checkpoint, self.store)
         except LedgerError:
             self.store.close()
             raise

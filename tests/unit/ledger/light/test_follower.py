@@ -139,6 +139,20 @@ def test_end_blocks_out_of_order_or_again_are_refused():
     refusal_of(ready(), CHAIN.headers([0], 36))
 
 
+def test_an_end_block_of_an_epoch_that_was_seen_to_go_on_is_refused():
+    going_on = HeaderChain([OLD, OLD, OLD], CHAIN.genesis)
+    follower = HeaderFollower(CHAIN.genesis)
+    assert isinstance(follower.take_headers(going_on.headers([], 25), NOW_MS), Taken)
+    refusal_of(follower, CHAIN.headers([0], None))
+
+
+def test_end_blocks_must_rise():
+    end = CHAIN.end(1)
+    header = CHAIN.header(2 * BLOCKS_PER_EPOCH, height=BLOCKS_PER_EPOCH)
+    low = msgspec.structs.replace(end, header=encode(header), certificate=CHAIN.certify(header))
+    refusal_of(HeaderFollower(CHAIN.genesis), encode(HeadersAnswer((CHAIN.end(0), low), None)))
+
+
 def test_agents_that_an_end_block_does_not_name_are_refused():
     forged = msgspec.structs.replace(CHAIN.end(0), next_set=encode(CHAIN.agent_set(3)))
     refusal_of(HeaderFollower(CHAIN.genesis), encode(HeadersAnswer((forged,), None)))

@@ -40,7 +40,7 @@ class Folder:
 
     def open(self, *peers: FullPeer, **options: object) -> LightLab:
         self.close()
-        self._open = LightLab(self._path, Peers(*peers), CHAIN, **options)  # type: ignore[arg-type]
+        self._open = LightLab(self._path, Peers(*peers), CHAIN.genesis, **options)  # type: ignore[arg-type]
         return self._open
 
     def close(self) -> None:
