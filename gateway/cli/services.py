@@ -35,9 +35,14 @@ def gateway(options: argparse.Namespace) -> int:
 
 def ledger(options: argparse.Namespace) -> int:
     """Run the ledger process until it is told to stop."""
+    home = home_of(options)
+    if load_settings(home).ledger.role == "light":
+        from gateway.ledger_host.light.service import run_light  # noqa: PLC0415 - as above
+
+        return _serve(home, run_light)
     from gateway.ledger_host.service import run_ledger  # noqa: PLC0415 - as above
 
-    return _serve(home_of(options), run_ledger)
+    return _serve(home, run_ledger)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -16,7 +16,6 @@ from gateway.ledger_host.archiving import Archiver, find_archive_url
 from gateway.ledger_host.catching_up import CatchingUp
 from gateway.ledger_host.genesis import load_genesis
 from gateway.ledger_host.handlers import LedgerHandlers
-from gateway.ledger_host.light.service import LightStart, run_light
 from gateway.ledger_host.peers.desk import PeerDesk
 from gateway.ledger_host.signer_reports import TipReports, report_interval_s
 from gateway.ledger_host.snapshot_start import SnapshotStart
@@ -54,9 +53,6 @@ async def run_ledger(home: Home, notifier: Notifier, stop: asyncio.Event) -> Non
     if keys is None:
         return
     clock = SystemClock()
-    if settings.ledger.role == "light":
-        await run_light(LightStart(home, settings, genesis, keys, agent, clock), notifier, stop)
-        return
     start = SnapshotStart(home, settings, genesis, keys, agent, clock)
     if not await start.run(notifier, stop):
         return

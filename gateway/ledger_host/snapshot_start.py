@@ -9,8 +9,8 @@ import msgspec
 from gateway.clock import Clock
 from gateway.errors import SettingsError
 from gateway.ledger_host.genesis import GenesisFacts
-from gateway.ledger_host.peers.desk import build_identity, build_network
 from gateway.ledger_host.peers.hints import follow_hints
+from gateway.ledger_host.peers.making import build_identity, build_network
 from gateway.ledger_host.snapshot_fetch import SnapshotFetch
 from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import Home, Settings

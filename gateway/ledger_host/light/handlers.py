@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.errors import MessagingError
 from gateway.ledger_host.coin_answers import build_coin_reply
-from gateway.ledger_host.identity_answers import (
+from gateway.ledger_host.identity_replies import (
     build_identity_reply,
     build_revocation_reply,
     build_software_reply,
@@ -25,7 +25,7 @@ from gateway.ledger_host.requests import (
     parse_bytes,
     parse_hex,
 )
-from gateway.ledger_host.stake_answers import (
+from gateway.ledger_host.stake_replies import (
     build_agents_reply,
     build_parameters_reply,
     build_proposals_reply,
@@ -75,8 +75,8 @@ from ledger.state.identities import (
 from ledger.types.block import Certificate
 from ledger.types.records import Device
 
-# Whoever holds a lease holds it for 15 minutes and renews it after five: a question each 20 s learns nothing.
-IDENTITY_AGE_MS_MAX = 120_000
+# Whoever holds a lease holds it for 15 minutes and renews it after five: to be asked sooner teaches nothing.
+IDENTITY_AGE_MS_MAX = 300_000
 
 T = TypeVar("T")
 

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gateway.clock import Clock
+from gateway.clock import Clock, SystemClock
 from gateway.errors import SettingsError
-from gateway.ledger_host.archiving import find_archive_url
-from gateway.ledger_host.genesis import GenesisFacts
+from gateway.ledger_host.genesis import GenesisFacts, load_genesis
 from gateway.ledger_host.light.asking import PeerAsker
 from gateway.ledger_host.light.chain import LightChain
 from gateway.ledger_host.light.handlers import LightHandlers
 from gateway.ledger_host.light.keeping import open_follower
 from gateway.ledger_host.light.state import LoopCaller
-from gateway.ledger_host.peers.desk import build_identity, build_network
 from gateway.ledger_host.peers.hints import follow_hints
+from gateway.ledger_host.peers.making import build_identity, build_network
 from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, Submitted
 from gateway.ledger_host.peers.telling import build_peers_reply
 from gateway.messaging.server import RpcServer
@@ -25,9 +24,10 @@ from gateway.messaging.service_login import LEDGER, service_login
 from gateway.model import topics
 from gateway.model.ledger_api import StatusReply
 from gateway.sd_notify import Notifier, run_watchdog
-from gateway.settings import Home, Settings
+from gateway.settings import Home, Settings, load_settings
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
+from gateway.smart_agent.waiting import wait_for_agent
 from ledger.errors import CodecError
 from ledger.identity.facts import Moment
 from ledger.identity.grant import Role
@@ -53,17 +53,22 @@ class LightStart:
     clock: Clock
 
 
-async def run_light(start: LightStart, notifier: Notifier, stop: asyncio.Event) -> None:
+async def run_light(home: Home, notifier: Notifier, stop: asyncio.Event) -> None:
     """Run until `stop` is set. Raises `SettingsError`, `StorageError`."""
+    settings, genesis = load_settings(home), load_genesis(home)
+    agent = AgentClient(home.agent_socket)
+    keys = await wait_for_agent(agent, notifier.status, stop)
+    if keys is None:
+        return
+    start = LightStart(home, settings, genesis, keys, agent, SystemClock())
     check_settings(start)
     checkpoint = _find_checkpoint(start)
-    chain_id = genesis_chain_id(start.genesis)
-    store = TrailStore.create_or_open(start.home.trail, chain_id)
+    store = TrailStore.create_or_open(home.trail, genesis_chain_id(genesis))
     try:
         await _LightService(start, store, checkpoint).run(notifier, stop)
     finally:
         store.close()
-        start.agent.close()
+        agent.close()
 
 
 def check_settings(start: LightStart) -> None:
@@ -73,7 +78,7 @@ def check_settings(start: LightStart) -> None:
         "listen": section.listen,
         "cluster_url": section.cluster_url,
         "keep_blocks": section.keep_blocks,
-        "archive_url_file": find_archive_url(start.settings),
+        "archive_url_file": section.archive_url_file,
     }
     for name, value in wrong.items():
         if value:

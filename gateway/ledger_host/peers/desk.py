@@ -9,28 +9,21 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from gateway.clock import Clock
-from gateway.errors import AgentError, SettingsError
-from gateway.ledger_host.grant_files import load_own_grants
+from gateway.errors import AgentError
 from gateway.ledger_host.light_desk import LightDesk
-from gateway.ledger_host.measurement import measure_software
-from gateway.ledger_host.peers.certificate import peer_settings
-from gateway.ledger_host.peers.cluster import ClusterNetwork
 from gateway.ledger_host.peers.culprits import Culprits
 from gateway.ledger_host.peers.hints import follow_hints
-from gateway.ledger_host.peers.identity import NodeIdentity
-from gateway.ledger_host.peers.network import MqttPeerNetwork
-from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, Submitted, ignore_snapshots
+from gateway.ledger_host.peers.making import build_identity, build_network
+from gateway.ledger_host.peers.seams import NodeSide, Submitted, ignore_snapshots
 from gateway.ledger_host.peers.telling import build_peers_reply
 from gateway.ledger_host.snapshot_desk import SnapshotDesk
-from gateway.messaging.cluster_login import cluster_login
 from gateway.model.ledger_api import PeersReply
-from gateway.settings import BrokerSection, Home, Settings
+from gateway.settings import Home, Settings
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.vote_watch import TipReport
 from ledger.errors import Reason, Rejected
-from ledger.identity.facts import IdentityFacts, Moment
-from ledger.identity.grant import Role
+from ledger.identity.facts import Moment
 from ledger.network.wire import GetSnapshot, Pruned, SnapshotMessage
 from ledger.node.light_answers import LightAnswers
 from ledger.node.node import LedgerNode, Surroundings
@@ -219,45 +212,3 @@ def submit_from_peer(node: LedgerNode, raw: bytes) -> Submitted:
     if isinstance(taken, Rejected):
         return Submitted.FORGED if taken.reason in _FORGED else Submitted.LEFT
     return Submitted.TAKEN if taken.is_new else Submitted.LEFT
-
-
-def build_identity(
-    home: Home,
-    genesis: Genesis,
-    keys: AgentKeys,
-    agent: AgentClient,
-    *,
-    facts: Callable[[], IdentityFacts],
-    now: Callable[[], Moment],
-) -> NodeIdentity:
-    """Return what this node says of itself. Raises `SettingsError` for grants that cannot be read."""
-    is_agent = any(one.node == keys.node for one in genesis.agents)
-    return NodeIdentity(
-        node_id=keys.node,
-        chain_id=genesis_chain_id(genesis),
-        role=Role.AGENT if is_agent else Role.FULL,
-        sign=agent.sign_session,
-        facts=facts,
-        now=now,
-        instance=lambda: agent.running_instance().instance,
-        measurement=measure_software(),
-        grants=load_own_grants(home),
-    )
-
-
-def build_network(
-    home: Home, settings: Settings, identity: NodeIdentity, clock: Clock
-) -> PeerNetwork:
-    """Return the shared cluster that the settings name, or links of our own."""
-    section = settings.ledger
-    if section.cluster_url is None:
-        return MqttPeerNetwork(identity, peer_settings(home, settings, clock), clock)
-    if section.listen or section.peers:
-        raise SettingsError("ledger.cluster_url and ledger.listen or peers exclude each other")
-    cluster = BrokerSection(
-        url=section.cluster_url,
-        login_file=section.cluster_login_file,
-        authority_file=section.cluster_authority_file,
-    )
-    login = cluster_login(home, cluster, f"ssp-{identity.node_id.hex()[:16]}")
-    return ClusterNetwork(identity.node_id, identity.chain_id, login, clock)

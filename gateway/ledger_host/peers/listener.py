@@ -1,35 +1,23 @@
 """The peer listener: a broker of its own for other nodes, who prove themselves before they hear anything."""
 
 import asyncio
-import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.broker.broker import EmbeddedBroker
-from gateway.broker.settings import BrokerSettings
 from gateway.clock import Clock
 from gateway.ledger_host.peers.admission import GUEST, PeerAdmission
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.responder import Responder
-from gateway.ports import TelemetrySource
+from gateway.ledger_host.peers.seams import ListenerCertificate
 from ledger.identity.grant import Role
 from ledger.identity.peer_check import AcceptedPeer
 from ledger.identity.refusals import PeerFlag
 from ledger.network.topics import ChainTopics
-from ledger.network.wire import PEER_MESSAGE_BYTES_MAX
 
 GUEST_S = 20.0  # a stranger that has not proved itself by then is shown out
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerCertificate:
-    """A server's TLS context, and the SHA-256 of its certificate: the channel that handshakes are bound to."""
-
-    context: ssl.SSLContext
-    channel: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +69,10 @@ class PeerListener:
         )
         if place.certificate is not None:
             self._responder.channel = place.certificate.channel
-        self._broker = EmbeddedBroker(_settings(place), admission, NoTelemetry(), clock)
+        # Nodes that only dial have no need of a broker.
+        from gateway.ledger_host.peers.listening import make_broker  # noqa: PLC0415 - the line above
+
+        self._broker = make_broker(place.host, place.port, place.certificate, admission, clock)
         self._broker.add_listener(self._topics.everything(), self._on_message)
 
     @property
@@ -147,31 +138,3 @@ class PeerListener:
 
     def _on_accepted(self, peer: AcceptedPeer) -> None:
         self._accepted[peer.node_id] = peer
-
-
-class NoTelemetry:
-    """The listener's sink of readings: no peer may publish any."""
-
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:  # noqa: ARG002 - the port's
-        """No principal of this listener has telemetry topics."""
-        raise AssertionError(topic)
-
-
-def _settings(place: ListenerPlace) -> BrokerSettings:
-    return BrokerSettings(
-        gateway="peers",
-        host=place.host,
-        port=place.port,
-        tls=None if place.certificate is None else place.certificate.context,
-        connections_max=256,  # twice as many as a full mesh of agents
-        connections_loopback_reserved=0,
-        connections_per_address_max=64,  # a laboratory runs many nodes behind one address
-        unauthenticated_max=64,
-        connect_bytes_max=4 * 1024,
-        packet_bytes_max=PEER_MESSAGE_BYTES_MAX + 1024,  # and its topic
-        queue_bytes_max=8 * 1024 * 1024,  # some of the largest answers
-        inflight_max=200,  # beyond the round trips of a slow line
-        live_sessions_per_service_max=1,
-        retained_bytes_per_principal_max=8 * 1024,  # a status and a vote
-        offline_sessions_max=1,  # a peer's session ends with its connection
-    )

@@ -1,17 +1,25 @@
 """What the network of a node is given, and what it tells."""
 
 import enum
+import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.ledger_host.peers.listener import ListenerCertificate
 from ledger.identity.refusals import PeerFlag
 from ledger.network.light_messages import LightMessage
 from ledger.network.standing import Fault
 from ledger.network.wire import NetworkMessage, PeerAddress, SnapshotMessage
 from ledger.ports import PeerLink
 from ledger.types.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerCertificate:
+    """A server's TLS context, and the SHA-256 of its certificate: the channel that handshakes are bound to."""
+
+    context: ssl.SSLContext
+    channel: bytes
 
 
 @dataclass(frozen=True, slots=True)

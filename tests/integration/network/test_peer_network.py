@@ -10,12 +10,18 @@ import pytest
 from gateway.broker.broker import EmbeddedBroker
 from gateway.broker.settings import BrokerSettings
 from gateway.clock import SystemClock
-from gateway.ledger_host.peers.certificate import peer_settings
 from gateway.ledger_host.peers.cluster import ClusterNetwork
 from gateway.ledger_host.peers.identity import NodeIdentity
-from gateway.ledger_host.peers.listener import ListenerCertificate, NoTelemetry
+from gateway.ledger_host.peers.listening import NoTelemetry
+from gateway.ledger_host.peers.making import peer_settings
 from gateway.ledger_host.peers.network import MqttPeerNetwork
-from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, PeerSettings, Submitted
+from gateway.ledger_host.peers.seams import (
+    ListenerCertificate,
+    NodeSide,
+    PeerNetwork,
+    PeerSettings,
+    Submitted,
+)
 from gateway.messaging.cluster_client import ClusterLogin
 from gateway.model.principal import Principal, PrincipalKind
 from gateway.settings import Home, LedgerSection, Settings

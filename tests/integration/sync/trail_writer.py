@@ -7,8 +7,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from ledger.storage import schema
-from ledger.storage.trail import StoredEnd, TrailStore
+from ledger.storage.trail import PRAGMAS, StoredEnd, TrailStore
 
 CHAIN_ID = bytes(32)
 END_BYTES = 1_500  # spans pages
@@ -24,7 +23,7 @@ def newest_of(epoch: int) -> bytes:
 
 
 def main(folder: Path) -> None:
-    schema.WRITER_PRAGMAS["wal_autocheckpoint"] = 30
+    PRAGMAS["wal_autocheckpoint"] = 30
     store = TrailStore.create_or_open(folder / "trail.db", CHAIN_ID)
     for epoch in itertools.count(1):
         store.save([end_of(epoch)], newest_of(epoch), f"met{epoch}")

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gateway.ledger_host.stake_answers import (
+from gateway.ledger_host.stake_replies import (
     build_agents_reply,
     build_proposals_reply,
 )

@@ -43,7 +43,7 @@ def test_another_chain_or_layout_is_refused(tmp_path: Path):
     with pytest.raises(StorageError, match="another chain"):
         TrailStore.create_or_open(path, b"x" * 32)
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE fact SET value = x'00000009' WHERE name = 'schema_version'")
+        database.execute("UPDATE fact SET value = x'00000009' WHERE name = 'layout'")
     database.close()
     with pytest.raises(StorageError, match="another layout"):
         TrailStore.create_or_open(path, CHAIN)
