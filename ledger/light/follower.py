@@ -11,6 +11,8 @@ Rule 4: what is newest never becomes older: a header far behind it proves nothin
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from ledger.codec.canonical import Decoder
 from ledger.crypto.domains import header_hash
 from ledger.errors import CodecError, Reason, Rejected
@@ -122,6 +124,13 @@ class HeaderFollower:
         through = self._checkpoint.epoch if self._is_pending and self._checkpoint else None
         return GetHeaders(self.epoch, through)
 
+    def question_again(self) -> GetHeaders:
+        """Return the question for all changes since the newest agents took over.
+
+        Somebody may have kept a change back, and agents old and new have signed the header that he gave.
+        """
+        return msgspec.structs.replace(self.question(), since_epoch=self._sets[-1].since_epoch)
+
     def check_trust(self, now_ms: int) -> Rejected | None:
         """Tell whether too much time has passed to believe the agents that were trusted last."""
         age_ms = now_ms - self._trusted_ms
@@ -184,7 +193,7 @@ class HeaderFollower:
         try:
             signers = trusted.check_final(final.header, final.certificate, final.descendants)
         except NotFinalError as error:
-            return Rejected(Reason.BAD_BLOCK, f"block {header.height} is not final: {error}")
+            return Rejected(Reason.BAD_SIGNATURE, f"block {header.height} is not final: {error}")
         return VerifiedHeader(header, header_hash(final.header), final, signers)
 
     def take(self, verified: VerifiedHeader) -> Rejected | None:
@@ -230,7 +239,7 @@ class HeaderFollower:
         sets, height, met_ms = self._sets, self._end_height, None
         for end in ends:
             header = _headers.decode(end.header)
-            if header.height <= height or header.seal or header.epoch < self.epoch:
+            if header.height <= height or header.seal:
                 return Rejected(Reason.BAD_BLOCK, "its end blocks do not follow each other")
             sets, height = (*sets, sets[-1].after(end)), header.height
             if self._checkpoint is not None and header.epoch == self._checkpoint.epoch:
@@ -244,8 +253,8 @@ class HeaderFollower:
         before = (self._sets, self._end_height)
         self._sets, self._end_height = draft.sets, draft.end_height
         verified = None if final is None else self.verify(final)
-        refusal = verified if isinstance(verified, Rejected) else None
-        if isinstance(verified, VerifiedHeader):
+        refusal = verified if isinstance(verified, Rejected) else self._check_newest(draft)
+        if refusal is None and isinstance(verified, VerifiedHeader):
             refusal = self._check_behind_ends(verified) or self.take(verified)
         if refusal is not None:
             self._sets, self._end_height = before
@@ -264,6 +273,21 @@ class HeaderFollower:
             return ()
         kept, self._unkept = self._unkept, ()
         return kept
+
+    def _check_newest(self, draft: _Draft) -> Rejected | None:
+        """Tell whether the newest header stands under the agents that an answer brought, too."""
+        newest = self.newest
+        if (
+            newest is None
+            or not draft.ends
+            or isinstance(self.verify(newest.final), VerifiedHeader)
+        ):
+            return None
+        self.fork = (
+            f"block {newest.header.height} ({newest.hash.hex()[:16]}) was final, and an end block before it hands"
+            " over to other agents: the chain is forked, or keys were sold"
+        )
+        return Rejected(Reason.BAD_BLOCK, self.fork)
 
     def _check_behind_ends(self, verified: VerifiedHeader) -> Rejected | None:
         if verified.header.height < self._end_height:

@@ -14,7 +14,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.app.founding import NetworkOptions, card_of, found_network, take_up_agent
+from gateway.app.founding import (
+    NetworkOptions,
+    card_of,
+    commit_to_order,
+    found_network,
+    take_up_agent,
+)
 from gateway.app.operator import Operator
 from gateway.app.provision import Membership, initialise
 from gateway.app.registry import add_device
@@ -56,7 +62,9 @@ def make_pair(folder: Path, anchor_age_ms: int) -> dict[str, Home]:
     options = NetworkOptions(
         SLOT_MS, HEARTBEAT_MS, allocations=(Allocation(light.metering, 10**12),)
     )
-    genesis = found_network([card_of(full)], "bench", SystemClock(), options)
+    genesis = found_network(
+        [card_of(full, commit_to_order(homes["full"]))], "bench", SystemClock(), options
+    )
     port = find_free_port()
     peer = format_peer(PeerAddress(full.node, "127.0.0.1", port))
     memberships = {

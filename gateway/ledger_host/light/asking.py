@@ -7,7 +7,7 @@ Rule 2: no peer is asked faster than it answers: what is over its budget it woul
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gateway.clock import Clock
@@ -37,7 +37,7 @@ REQUESTS_BURST = 40
 TURN_S = 0.07
 
 T = TypeVar("T")
-Judge = Callable[[bytes], T | Rejected]
+Judge = Callable[[bytes, bytes], Awaitable[T | Rejected]]  # peer, content
 
 _OLD = (Reason.TOO_LATE, Reason.BUSY)  # an honest peer may be behind
 
@@ -100,7 +100,7 @@ class PeerAsker:
             content = await self.ask(peer, question)
             if content is None:
                 continue
-            found = judge(content)
+            found = await judge(peer, content)
             if not isinstance(found, Rejected):
                 return found
             self.blame(peer, found)

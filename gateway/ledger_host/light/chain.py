@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from gateway.clock import Clock
 from gateway.errors import MessagingError
@@ -49,6 +50,8 @@ OFFERED_TO_MAX = 3  # one honest peer is enough: it passes the transaction on to
 FINALS_KEPT = 512
 BEHIND_TRIES = 4  # for a peer that has not yet the block we know of
 BEHIND_WAIT_S = 0.3
+
+T = TypeVar("T")
 
 _offers = Decoder(OfferAnswer)
 
@@ -125,7 +128,10 @@ class LightChain:
         question = GetState(asked)
         for _ in range(BEHIND_TRIES):
             state = await self._asker.ask_in_turn(
-                question, lambda content: check_state(self.follower, asked, content)
+                question,
+                lambda peer, content: self._judge(
+                    peer, lambda: check_state(self.follower, asked, content)
+                ),
             )
             if state.at.header.height >= self._floor:
                 self._note_verified()
@@ -161,7 +167,10 @@ class LightChain:
         """Return a final block; raises `MessagingError` where nobody gives it."""
         await self._ready()
         block = await self._asker.ask_in_turn(
-            GetFinalBlock(height), lambda content: check_block(self.follower, height, content)
+            GetFinalBlock(height),
+            lambda peer, content: self._judge(
+                peer, lambda: check_block(self.follower, height, content)
+            ),
         )
         self._note_verified()
         return block
@@ -220,24 +229,40 @@ class LightChain:
         self.problem = self.follower.fork
         return True
 
+    async def _judge(self, peer: bytes, check: Callable[[], T | Rejected]) -> T | Rejected:
+        """Return what an answer proves; where its header is not final, agents may have changed meanwhile."""
+        found = check()
+        if isinstance(found, Rejected) and found.reason is Reason.BAD_SIGNATURE:
+            followed = await self._follow(peer)
+            if isinstance(followed, VerifiedHeader):
+                return check()
+        return found
+
     async def _follow(self, peer: bytes) -> VerifiedHeader | Rejected | None:
         """Take all that one peer has; None where it does not answer."""
-        self.follower.forget_unkept()
+        follower = self.follower
+        follower.forget_unkept()
+        question = follower.question()
         while True:
-            refusal = self.follower.check_trust(self._clock.now_ms())
+            refusal = follower.check_trust(self._clock.now_ms())
             if refusal is not None:
                 raise MessagingError(str(refusal))
-            content = await self._asker.ask(peer, self.follower.question())
+            content = await self._asker.ask(peer, question)
             if content is None:
                 return None
-            taken = self.follower.take_headers(content, self._clock.now_ms())
+            taken = follower.take_headers(content, self._clock.now_ms())
             if isinstance(taken, Rejected):
-                self._asker.blame(peer, taken)
-                return taken
+                again = follower.question_again()
+                if question == again:
+                    self._asker.blame(peer, taken)
+                    return taken
+                question = again
+                continue
             self._note_verified(taken.ends)
             if taken.is_complete:
-                assert self.follower.newest is not None, "a complete answer ends with a header"
-                return self.follower.newest
+                assert follower.newest is not None, "a complete answer ends with a header"
+                return follower.newest
+            question = follower.question()
 
     async def _watch(self) -> None:
         """See which of our transactions have become final."""
@@ -259,7 +284,8 @@ class LightChain:
         content = await self._asker.ask(peer, GetInclusion(asked))
         if content is None:
             return None
-        inclusions = check_inclusion(self.follower, asked, content)
+        answer = content
+        inclusions = await self._judge(peer, lambda: check_inclusion(self.follower, asked, answer))
         if isinstance(inclusions, Rejected):
             self._asker.blame(peer, inclusions)
             return None

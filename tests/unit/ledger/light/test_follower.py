@@ -144,6 +144,7 @@ def test_an_end_block_of_an_epoch_that_was_seen_to_go_on_is_refused():
     follower = HeaderFollower(CHAIN.genesis)
     assert isinstance(follower.take_headers(going_on.headers([], 25), NOW_MS), Taken)
     refusal_of(follower, CHAIN.headers([0], None))
+    assert "forked" in follower.fork
 
 
 def test_end_blocks_must_rise():

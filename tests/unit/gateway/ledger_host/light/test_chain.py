@@ -134,6 +134,46 @@ async def test_an_old_state_presented_as_new_is_found_out_once_another_peer_was_
     assert lab.peers.faults == [(old, Fault.UNWANTED)]
 
 
+async def test_agents_that_changed_since_are_learned_of_before_a_peer_is_blamed(folder: Folder):
+    peer = FullPeer(CHAIN, 9)
+    lab = folder.open(peer)
+    await lab.chain.refresh()
+    peer.height = 15  # of the next epoch, whose agents are all others
+    assert (await lab.chain.read(KEYS)).at.header.height == 15
+    assert lab.peers.faults == []
+    assert lab.chain.set_changes(1) == (CHAIN.end(0),)
+
+
+@pytest.mark.parametrize("what", ["block", "transaction"])
+async def test_the_same_for_blocks_and_transactions(folder: Folder, what: str):
+    peer = FullPeer(CHAIN, 9)
+    lab = folder.open(peer)
+    await lab.chain.refresh()
+    peer.height = 15
+    if what == "block":
+        assert (await lab.chain.block(14)).at.header.height == 14
+    else:
+        assert await lab.chain.transaction(id_of(CHAIN.raws(14)[0])) is not None
+    assert lab.peers.faults == []
+
+
+async def test_a_change_that_one_peer_kept_back_is_learned_from_the_next(folder: Folder):
+    three = OLD[:3]  # their quorum is one of the four, too
+    chain = HeaderChain([OLD, three, NEW], CHAIN.genesis)
+    liar, honest = FullPeer(chain, 15), FullPeer(chain, 25)
+    liar.lie = lambda _question: chain.headers([], 15)
+    honest.lie = silent
+    lab = folder.open(liar, honest)
+    await lab.chain.refresh()
+    assert lab.chain.follower.newest is not None
+    assert lab.chain.follower.epoch == 1
+    liar.lie, honest.lie = silent, None
+    for _ in range(2):
+        await lab.chain.refresh()
+    assert lab.chain.follower.newest.header.height == 25
+    assert lab.peers.faults == []
+
+
 async def test_a_silent_peer_is_passed_over(folder: Folder):
     mute, honest = FullPeer(CHAIN, 15), FullPeer(CHAIN, 15)
     mute.lie = silent
