@@ -39,6 +39,7 @@ from ledger.network.light_messages import (
 )
 from ledger.state.admission import check_transaction
 from ledger.storage.trail import TrailStore
+from ledger.types.transaction import Anchor
 
 _log = logging.getLogger(__name__)
 
@@ -117,6 +118,8 @@ class LightChain:
 
     async def read(self, keys: Sequence[bytes], *, age_ms_max: int = 0) -> ProvenState:
         """Return what stands under keys, all behind one block, proven now or at most so long ago.
+
+        An older proof counts until a transaction of ours that is no anchor is final.
 
         Raises `MessagingError` where nobody proves it.
         """
@@ -290,10 +293,11 @@ class LightChain:
             self._asker.blame(peer, inclusions)
             return None
         for one in inclusions.found:
-            self.pool.remove(one.id)
+            ours = self.pool.remove(one.id)
             self._finals[one.id] = one
             self._floor = max(self._floor, one.at.header.height)
-            self._recent.clear()
+            if ours is None or not isinstance(ours.transaction.body, Anchor):
+                self._recent.clear()  # anchors are many, and change nobody's lease
         while len(self._finals) > FINALS_KEPT:
             self._finals.popitem(last=False)
         if inclusions.found:

@@ -33,9 +33,9 @@ class PendingPool:
         """Keep a transaction."""
         self._waiting[checked.id] = checked
 
-    def remove(self, transaction_id: bytes) -> None:
-        """Forget a transaction that is final."""
-        self._waiting.pop(transaction_id, None)
+    def remove(self, transaction_id: bytes) -> CheckedTransaction | None:
+        """Forget a transaction that is final; return it where it waited here."""
+        return self._waiting.pop(transaction_id, None)
 
     def ids(self) -> tuple[bytes, ...]:
         """Return the ids of what waits."""
