@@ -2,6 +2,23 @@
 
 import msgspec
 
+THROTTLED_MAX = 20  # names; of more, only how many
+
+
+class Overload(msgspec.Struct, frozen=True):
+    """What was too much for the gateway's own broker. Counts are since the process started.
+
+    `throttled` are devices that were slowed down in the last minute; `cut_off` counts clients that did
+    not read, `waiting` the connections that are not read from until their readings are on disk.
+    """
+
+    throttled: tuple[str, ...] = ()
+    throttled_count: int = 0
+    cut_off: int = 0
+    refused_connections: int = 0
+    dropped: int = 0
+    waiting: int = 0
+
 
 class Health(msgspec.Struct):
     """The retained `bridge/health` message. `problems` is empty when all is well.
@@ -19,4 +36,5 @@ class Health(msgspec.Struct):
     pending_transactions: int = 0
     connections: int = 0
     devices: dict[str, str] = {}
+    overload: Overload = Overload()
     problems: tuple[str, ...] = ()

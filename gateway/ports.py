@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.errors import Rejected
+from gateway.health import Overload
 from gateway.model.observation import Measured, Observation, StoredReading
 from gateway.model.principal import Principal
 
@@ -97,6 +98,10 @@ class GatewayBroker(MessageBroker, Protocol):
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, a line each."""
+
+    @property
+    def overload(self) -> Overload:
+        """What was too much for it."""
 
     async def start(self) -> None:
         """Begin to serve."""

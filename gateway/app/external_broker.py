@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from gateway.app.devices import DeviceSet
+from gateway.health import Overload
 from gateway.messaging.cluster_broker import ClusterBroker
 from gateway.messaging.cluster_login import cluster_login
 from gateway.readings.store import ReadingsStore
@@ -36,6 +37,11 @@ class ExternalBroker:
     def problems(self) -> tuple[str, ...]:
         """What is wrong, a line each."""
         return (self._broker.problem,) if self._broker.problem else ()
+
+    @property
+    def overload(self) -> Overload:
+        """What was too much for this end of it."""
+        return Overload(dropped=self._broker.dropped)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish as the gateway itself, at QoS 1."""

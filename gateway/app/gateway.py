@@ -16,6 +16,7 @@ from gateway.app.anchoring import AnchoringService
 from gateway.app.audit_anchor import AuditAnchor
 from gateway.app.bridge import BridgeRequests
 from gateway.app.devices import DeviceSet
+from gateway.app.disk import describe_low_disk
 from gateway.app.external_broker import ExternalBroker
 from gateway.app.identity_keeper import IdentityKeeper
 from gateway.app.ledger_link import LedgerLink
@@ -93,6 +94,7 @@ class _Gateway:
     ) -> None:
         if keys.chain_id is None:
             raise AgentError("the SmartAgent is bound to no chain: run `smartshare init` again")
+        self._home = home
         self._settings = settings
         self._store = store
         self._keys = keys
@@ -194,12 +196,14 @@ class _Gateway:
             pending_transactions=self._store.pending_count(),
             connections=self._broker.connections,
             devices=self._publisher.availability,
+            overload=self._broker.overload,
             problems=tuple(
                 filter(
                     None,
                     (
                         self._devices.problem,
                         self._store.problem,
+                        describe_low_disk(self._home.path),
                         *self._broker.problems,
                         self._anchoring.problem,
                         self._courier.problem,

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from gateway.app.ledger_link import LedgerLink
 from gateway.errors import MessagingError, SettingsError
-from gateway.health import Health
+from gateway.health import Health, Overload
 from gateway.model.ledger_api import PeersReply, StatusReply
 
 REFRESH_S = 5.0
@@ -85,6 +85,7 @@ def _describe(snapshot: Snapshot) -> Iterator[Metric]:
         "pending_transactions", "Own transactions that are not final", health.pending_transactions
     )
     yield _gauge("mqtt_connections", "Clients of the broker", health.connections)
+    yield from _describe_overload(health.overload)
     devices = GaugeMetricFamily(
         f"{PREFIX}_device_online", "Whether a device is heard", labels=["device"]
     )
@@ -96,6 +97,32 @@ def _describe(snapshot: Snapshot) -> Iterator[Metric]:
         yield from _describe_chain(snapshot.chain)
     if snapshot.peers is not None:
         yield from _describe_peers(snapshot.peers)
+
+
+def _describe_overload(overload: Overload) -> Iterator[Metric]:
+    yield _counter(
+        "mqtt_refused_connections",
+        "Connections refused since the start",
+        overload.refused_connections,
+    )
+    yield _counter(
+        "mqtt_dropped_messages", "Messages dropped by a limit since the start", overload.dropped
+    )
+    yield _counter(
+        "mqtt_cut_off_clients", "Clients cut off because they did not read", overload.cut_off
+    )
+    yield _gauge("mqtt_waiting_connections", "Connections that wait for the disk", overload.waiting)
+    yield _gauge(
+        "mqtt_throttled_devices",
+        "Devices slowed down in the last minute",
+        overload.throttled_count,
+    )
+    throttled = GaugeMetricFamily(
+        f"{PREFIX}_device_throttled", "A device slowed down in the last minute", labels=["device"]
+    )
+    for name in overload.throttled:
+        throttled.add_metric([name], 1.0)
+    yield throttled
 
 
 def _describe_chain(chain: StatusReply) -> Iterator[Metric]:

@@ -13,6 +13,7 @@ from gateway.broker.passwords import CredentialAuthenticator
 from gateway.broker.settings import BrokerSettings
 from gateway.clock import SystemClock
 from gateway.errors import SettingsError
+from gateway.health import Overload
 from gateway.model.principal import Principal
 from gateway.readings.store import ReadingsStore
 from gateway.settings import Home, Settings
@@ -73,6 +74,11 @@ class OwnBroker:
         """What is wrong, a line each."""
         own = filter(None, (self._access_problem, self._journal.problem))
         return (*own, *self._broker.problems)
+
+    @property
+    def overload(self) -> Overload:
+        """What was too much for it, in numbers and names."""
+        return self._broker.overload
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish as the gateway itself, at QoS 1."""

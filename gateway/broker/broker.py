@@ -25,6 +25,7 @@ from gateway.broker.settings import BrokerSettings
 from gateway.broker.trie import Grant
 from gateway.clock import Clock
 from gateway.errors import GatewayError
+from gateway.health import THROTTLED_MAX, Overload
 from gateway.model.principal import Principal
 from gateway.ports import Authenticator, TelemetrySink
 
@@ -76,6 +77,7 @@ class EmbeddedBroker:
         )
         self._core.on_due = self._schedule
         self._gate = ConnectionGate(settings)
+        self._rates = DeviceRates(settings)
         self._overload = OverloadWatch()
         self._connections: set[Connection] = set()
         self._stack = contextlib.AsyncExitStack()
@@ -116,17 +118,29 @@ class EmbeddedBroker:
         core = self._core
         held_bytes, held_bytes_max = core.waiting_bytes
         load = BrokerLoad(
+            overload=self.overload,
             connections=self._gate.connections,
             connections_max=self._gate.connections_max,
-            refused_connections=self._gate.refused,
-            dropped=core.tally.dropped,
             held_bytes=held_bytes,
             held_bytes_max=held_bytes_max,
             largest=core.largest_session(),
             slow=sum(connection.is_slow for connection in self._connections),
-            waiting=sum(connection.is_waiting for connection in self._connections),
         )
         return self._overload.problems(load, self._clock.now_ms())
+
+    @property
+    def overload(self) -> Overload:
+        """What was too much for the broker, in numbers and names."""
+        tally = self._core.tally
+        throttled = self._rates.slowed(self._clock.monotonic_ns())
+        return Overload(
+            throttled=throttled[-THROTTLED_MAX:],
+            throttled_count=len(throttled),
+            cut_off=tally.cut_off,
+            refused_connections=self._gate.refused,
+            dropped=tally.dropped,
+            waiting=sum(connection.is_waiting for connection in self._connections),
+        )
 
     async def start(self) -> None:
         """Listen. Raises `BrokerError`, or the exchange store's `StoreError`, with what to do."""
@@ -137,7 +151,7 @@ class EmbeddedBroker:
             context=LinkContext(self._core, lambda: f"auto-{secrets.token_hex(8)}"),
             authenticator=self._authenticator,
             gate=self._gate,
-            rates=DeviceRates(self._settings),
+            rates=self._rates,
             clock=self._clock,
             open_connections=self._connections,
             spawn=group.create_task,

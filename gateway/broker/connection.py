@@ -123,6 +123,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         if not self._is_closed:
+            self._core.tally.cut_off += isinstance(exc, TimeoutError)  # it took no byte
             self._link.finish()
             self.close(f"lost: {exc}" if exc else "the peer went away")
         self._cancel_timers()
@@ -299,6 +300,7 @@ class Connection(asyncio.Protocol):
     def _check_progress(self, unsent_before: int) -> None:
         unsent = self._unsent_bytes()
         if unsent >= unsent_before:
+            self._core.tally.cut_off += 1
             self.close("it takes no more bytes")
         else:
             self._watch_progress(unsent)

@@ -312,6 +312,7 @@ class BrokerCore:
             while not self._outbound.has_room():
                 largest = max(self.sessions.all(), key=lambda session: session.held_bytes)
                 self.tally.dropped += largest.held
+                self.tally.cut_off += 1
                 self._close(
                     largest, "it holds most of the messages that wait, and all are too many"
                 )

@@ -12,6 +12,7 @@ from gateway.model.principal import Principal, PrincipalKind
 
 _NS_PER_S = 1_000_000_000
 _UNCOUNTED_SHARE = 100  # of a burst: counting each single message costs as much as parsing it
+_SLOWED_NS = 60 * _NS_PER_S  # so long a device counts as slowed down
 _NAMES_MAX = 4_096  # beyond, the longest unused is forgotten: it has regained its tokens
 
 
@@ -72,6 +73,7 @@ class DeviceRates:
             limits.messages_per_s_per_device, limits.messages_burst_per_device
         )
         self._bytes = RateLimits(limits.bytes_per_s_per_device, limits.bytes_burst_per_device)
+        self._slowed: OrderedDict[str, int] = OrderedDict()  # device -> when, the newest last
         # A connection may collect less than these before it counts them by `spend`.
         self.uncounted_messages_max = max(1, limits.messages_burst_per_device // _UNCOUNTED_SHARE)
         self.uncounted_bytes_max = max(1, limits.bytes_burst_per_device // _UNCOUNTED_SHARE)
@@ -84,7 +86,20 @@ class DeviceRates:
 
     def spend(self, device: str, messages: int, size: int, now_ns: int) -> float:
         """Count what a device sent; return for how many seconds not to read from it."""
-        return max(
+        wait_s = max(
             self._messages.spend(device, messages, now_ns),
             self._bytes.spend(device, size, now_ns),
         )
+        if wait_s > 0:
+            self._slowed[device] = now_ns
+            self._slowed.move_to_end(device)
+            if len(self._slowed) > _NAMES_MAX:
+                self._slowed.popitem(last=False)
+        return wait_s
+
+    def slowed(self, now_ns: int) -> tuple[str, ...]:
+        """Return the devices that were slowed down in the last minute, the first of them first."""
+        slowed = self._slowed
+        while slowed and next(iter(slowed.values())) < now_ns - _SLOWED_NS:
+            slowed.popitem(last=False)
+        return tuple(slowed)

@@ -45,3 +45,4 @@ class Tally:
     denied: int = 0
     dropped: int = 0
     throttled: int = 0
+    cut_off: int = 0  # clients that did not read, and held up too much or too long

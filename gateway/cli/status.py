@@ -2,11 +2,11 @@
 
 import argparse
 import asyncio
-import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
+from gateway.app.disk import describe_low_disk
 from gateway.app.listeners import needs_certificates
 from gateway.app.operator import Operator
 from gateway.app.registry import load_devices
@@ -16,7 +16,7 @@ from gateway.cli.output import emit, home_of, table
 from gateway.clock import SystemClock
 from gateway.discovery.mdns import discover as discover_gateways
 from gateway.errors import GatewayError
-from gateway.health import Health
+from gateway.health import Health, Overload
 from gateway.ledger_host.genesis import load_genesis
 from gateway.model.ledger_api import StatusReply
 from gateway.profiles.library import ProfileLibrary
@@ -27,7 +27,6 @@ from ledger.errors import LedgerError
 
 CERTIFICATE_DAYS_MIN = 7  # a running gateway renews a month before
 AUTHORITY_DAYS_MIN = 180  # devices must be given the next one by hand
-FREE_BYTES_MIN = 200 * 1024 * 1024  # below this a full disk is hours away
 
 
 def status(options: argparse.Namespace) -> int:
@@ -44,11 +43,24 @@ def status(options: argparse.Namespace) -> int:
         f"anchored  {health.anchored} readings since the start, "
         f"{health.pending_transactions} transactions on their way",
         f"devices   {devices or 'none heard of yet'}",
+        f"MQTT      {health.connections} connections{_describe_overload(health.overload)}",
         f"chain     block {chain.height}, finality {chain.finality_ms} ms, clock {chain.clock}",
         *(f"PROBLEM   {problem}" for problem in problems),
     ]
     emit(options, {"gateway": health, "chain": chain}, "\n".join(lines))
     return 1 if problems else 0
+
+
+def _describe_overload(overload: Overload) -> str:
+    """Return what was too much for the broker since its start, "" when nothing was."""
+    parts = (
+        (overload.refused_connections, "refused"),
+        (overload.dropped, "messages dropped"),
+        (overload.cut_off, "clients cut off"),
+        (overload.throttled_count, "devices slowed down in the last minute"),
+        (overload.waiting, "waiting for the disk"),
+    )
+    return "".join(f", {count} {what}" for count, what in parts if count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +114,9 @@ def _check_devices(home: Home) -> None:
 
 
 def _check_disk(home: Home) -> None:
-    free = shutil.disk_usage(home.path).free
-    if free < FREE_BYTES_MIN:
-        raise GatewayError(f"only {free // 1024**2} MiB free: make room before readings stop")
+    problem = describe_low_disk(home.path)
+    if problem:
+        raise GatewayError(problem)
 
 
 def _check_certificates(home: Home) -> None:

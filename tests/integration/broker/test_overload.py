@@ -4,6 +4,7 @@
 """
 
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -21,9 +22,18 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 ROOT = Path(__file__).parents[3]
 FLOOD_S = float(os.environ.get("SMARTSHARE_FLOOD_SECONDS", "4"))
 CLIENTS = 5_000
+SPARE_DESCRIPTORS = 200  # of the interpreter, its libraries and databases
 WAIT_S = 30.0
 OK = b"\x20\2\0\0"
 UP = "dev/meter/up"
+
+
+def need_descriptors(count: int) -> None:
+    """Let the processes started here open so many files, or skip where that is not allowed."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        pytest.skip(f"this system allows {hard} open files a process, and {count} are needed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 def start(*command: str) -> subprocess.Popen[str]:
@@ -44,10 +54,13 @@ def stop(process: subprocess.Popen[str]) -> None:
 @pytest.fixture
 def crowded() -> Iterator[tuple[int, int]]:
     """A broker with room for thousands; its port and process id."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    need_descriptors(CLIENTS + SPARE_DESCRIPTORS)
     process = start("tests.benchmarks.fanout_broker")
     assert process.stdout is not None
     yield int(process.stdout.readline()), process.pid
     stop(process)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.mark.timeout(180)
@@ -128,3 +141,41 @@ def test_dropped_messages_are_told_in_the_health(start_broker):
     assert "'service' ('slow')" in problem
     slow.close()
     writer.close()
+
+
+def test_a_consumer_that_reads_nothing_is_cut_off_and_told_while_the_others_are_served(
+    start_broker,
+):
+    broker = start_broker(write_timeout_s=0.5)
+    slow = Raw(broker.port, receive_buffer=4_096)
+    slow.send(Mqtt.connect("service", "slow"), Mqtt.subscribe("flood"))
+    assert [slow.packet(WAIT_S), slow.packet(WAIT_S)] == [OK, b"\x90\3\0\1\0"]
+    other = Raw(broker.port).send(Mqtt.connect("service", "other"), Mqtt.subscribe("calm"))
+    assert [other.packet(WAIT_S), other.packet(WAIT_S)] == [OK, b"\x90\3\0\1\0"]
+
+    assert broker.run(lambda: broker.broker.problems) == ()
+    while not broker.run(lambda: broker.broker.overload.cut_off):
+        other.send(Mqtt.publish("flood", bytes(60_000)), Mqtt.publish("calm", b"x"))
+        assert other.packet(WAIT_S) == Mqtt.publish("calm", b"x")
+
+    problems = broker.run(lambda: broker.broker.problems)
+    assert "MQTT: 1 clients were cut off in the last minute: they did not read" in problems
+    assert broker.run(lambda: broker.broker.counters.connections) == 1
+    slow.close()
+    other.close()
+
+
+def test_connections_beyond_the_limit_are_refused_and_told(start_broker):
+    broker = start_broker(connections_max=3, connections_loopback_reserved=0)
+    peers = [Raw(broker.port).send(Mqtt.connect("service", f"c{number}")) for number in range(3)]
+    assert [peer.packet(WAIT_S) for peer in peers] == [OK] * 3
+    assert broker.run(lambda: broker.broker.problems) == ()
+
+    surplus = Raw(broker.port)
+    assert surplus.packet(WAIT_S) is None
+
+    assert broker.run(lambda: broker.broker.overload.refused_connections) == 1
+    (problem,) = broker.run(lambda: broker.broker.problems)
+    assert problem == "MQTT: 1 connections were refused in the last minute (3 of 3 are open)"
+    for peer in [surplus, *peers]:
+        peer.close()

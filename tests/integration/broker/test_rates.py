@@ -34,6 +34,10 @@ def test_a_flood_is_read_slowly_and_whole_while_another_device_is_served(start_b
     lines = [one.getMessage() for one in caplog.records if "slowed down" in one.getMessage()]
     assert len(lines) == 1
     assert lines[0].startswith("device meter: ")
+    assert broker.run(lambda: broker.broker.overload).throttled == ("meter",)
+    assert broker.run(lambda: broker.broker.problems) == (
+        "MQTT: devices send more than they may and are slowed down: meter",
+    )
     flooding.stop()
     other.stop()
 

@@ -10,10 +10,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.metrics import MetricsServer
 from gateway.errors import MessagingError, SettingsError
-from gateway.health import Health
+from gateway.health import Health, Overload
 from gateway.model.ledger_api import PeerReply, PeersReply, StatusReply
 
-HEALTH = Health("gw", "1", "ab", readings=7, devices={"meter": "online", "plug": "offline"})
+OVERLOAD = Overload(("meter",), 3, cut_off=2, refused_connections=4, dropped=6, waiting=1)
+HEALTH = Health(
+    "gw",
+    "1",
+    "ab",
+    readings=7,
+    devices={"meter": "online", "plug": "offline"},
+    overload=OVERLOAD,
+)
 STATUS = StatusReply("c4", 42, "00", 1_000, 500, 3, 9, 4, 2, "voting", "synchronised", 250)
 PEERS = PeersReply(
     (PeerReply("01", "to", "h:1"), PeerReply("02", "none", "", problem="x")), 5, 100, 200
@@ -53,6 +61,12 @@ async def test_the_numbers_of_gateway_and_ledger():
     assert values["smartshare_readings_total"] == 7
     assert values["smartshare_device_online[meter]"] == 1
     assert values["smartshare_device_online[plug]"] == 0
+    assert values["smartshare_device_throttled[meter]"] == 1
+    assert values["smartshare_mqtt_throttled_devices"] == 3
+    assert values["smartshare_mqtt_cut_off_clients_total"] == 2
+    assert values["smartshare_mqtt_refused_connections_total"] == 4
+    assert values["smartshare_mqtt_dropped_messages_total"] == 6
+    assert values["smartshare_mqtt_waiting_connections"] == 1
     assert values["smartshare_ledger_up"] == 1
     assert values["smartshare_chain_height"] == 42
     assert values["smartshare_finality_seconds"] == 0.25

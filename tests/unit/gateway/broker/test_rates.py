@@ -72,3 +72,27 @@ def test_a_connection_may_collect_a_hundredth_of_a_burst_before_it_counts():
         BrokerSettings("gw1", messages_burst_per_device=1_000, bytes_burst_per_device=50)
     )
     assert (rates.uncounted_messages_max, rates.uncounted_bytes_max) == (10, 1)
+
+
+def test_who_was_slowed_down_is_known_for_a_minute():
+    rates = DeviceRates(
+        BrokerSettings("gw1", messages_per_s_per_device=10, messages_burst_per_device=5)
+    )
+    rates.spend("calm", 1, 1, 0)
+    rates.spend("plug", 50, 1, 0)
+    rates.spend("meter", 50, 1, 0)
+    rates.spend("meter", 0, 0, 1 * S)  # it still owes
+    rates.spend("plug", 50, 1, 30 * S)
+
+    assert rates.slowed(30 * S) == ("meter", "plug")
+    assert rates.slowed(62 * S) == ("plug",)
+    assert rates.slowed(91 * S) == ()
+
+
+def test_slowing_down_without_end_costs_no_memory_without_end():
+    rates = DeviceRates(
+        BrokerSettings("gw1", messages_per_s_per_device=10, messages_burst_per_device=5)
+    )
+    for number in range(5_000):
+        rates.spend(str(number), 50, 1, number)
+    assert len(rates.slowed(5_000)) == 4_096

@@ -5,11 +5,13 @@ import shutil
 import msgspec
 import pytest
 
+from gateway.app import disk
 from gateway.app.provision import initialise
 from gateway.app.registry import add_device
 from gateway.cli import status
 from gateway.cli.main import main
 from gateway.clock import SystemClock
+from gateway.health import Overload
 from gateway.settings import Home
 from tests.support.cheap_keys import seal_cheaply
 from tests.support.readings import ManualClock
@@ -118,7 +120,7 @@ def test_a_device_that_the_gateway_refuses_is_found(home, doctor, profile, addre
 
 
 def test_a_full_disk_is_found(home, doctor, monkeypatch):
-    monkeypatch.setattr(status, "FREE_BYTES_MIN", 2**60)
+    monkeypatch.setattr(disk, "FREE_BYTES_MIN", 2**60)
 
     assert "MiB free: make room" in doctor(home)[1]["disk"]
 
@@ -142,3 +144,13 @@ def test_the_status_of_a_node_that_does_not_run_is_one_line(home, capsys):
 
     (line,) = capsys.readouterr().err.splitlines()
     assert "is `smartshare gateway` running?" in line
+
+
+def test_what_was_too_much_for_the_broker_is_in_its_line_and_nothing_else():
+    assert status._describe_overload(Overload()) == ""
+    overload = Overload(("meter",), 1, cut_off=2, refused_connections=3, dropped=4, waiting=5)
+
+    assert status._describe_overload(overload) == (
+        ", 3 refused, 4 messages dropped, 2 clients cut off, 1 devices slowed down in the last minute, "
+        "5 waiting for the disk"
+    )
