@@ -1,5 +1,7 @@
 """A network that asks for grants, of two real gateways: one's grant is revoked, and an appeal restores it."""
 
+from typing import Any
+
 import pytest
 
 from gateway.app.issuer import GrantTerms, IssuerKey, create_issuer_key, issue_grant
@@ -68,14 +70,18 @@ def height_of(gateway: LoopbackGateway) -> int:
     return gateway.query("status", StatusReply).height
 
 
-def link_of(gateway: LoopbackGateway) -> dict:
+def link_of(gateway: LoopbackGateway) -> dict[str, Any]:
     """What a gateway says of its only peer; nothing where it knows of none."""
     peers = gateway.ask("chain", "peers")["peers"]
     return peers[0] if peers else {"direction": "none", "problem": ""}
 
 
+def is_up(gateway: LoopbackGateway) -> bool:
+    return gateway.run("chain", "status").returncode == 0
+
+
 def is_connected(gateway: LoopbackGateway) -> bool:
-    return link_of(gateway)["direction"] != "none"
+    return bool(link_of(gateway)["direction"] != "none")
 
 
 def test_a_revoked_grant_is_refused_by_the_other_gateway_until_an_appeal_reinstates_it(
@@ -93,8 +99,7 @@ def test_a_revoked_grant_is_refused_by_the_other_gateway_until_an_appeal_reinsta
         one.start("agent")
         one.say("grant", "install", maker, unit)
         one.start("gateway", "ledger")
-    for one in (founder, other):
-        until(lambda one=one: one.run("chain", "status").returncode == 0 and is_connected(one))
+    until(lambda: all(is_up(one) and is_connected(one) for one in (founder, other)))
     until(lambda: height_of(other) >= 3)
     for name in ISSUERS:
         founder.say("wallet", "send", authority.address(name), "1")

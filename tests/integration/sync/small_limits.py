@@ -12,7 +12,7 @@ from gateway.ledger_host import lag, service
 
 service.KEEP_BLOCKS_MIN = 1
 lag.STALL_S = 2.0
-SystemClock.is_synchronised = lambda _clock: True  # type: ignore[method-assign]
+SystemClock.is_synchronised = lambda _clock: True  # type: ignore[method-assign,assignment]
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

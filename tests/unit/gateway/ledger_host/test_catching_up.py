@@ -99,14 +99,14 @@ class Clock(FastClock):
 
     def __init__(self, now_ms: int) -> None:
         super().__init__()
-        self._now_ms: int | None = now_ms
+        self.told_ms: int | None = now_ms
 
     def now_ms(self) -> int:
-        assert self._now_ms is not None
-        return self._now_ms
+        assert self.told_ms is not None
+        return self.told_ms
 
     def is_synchronised(self) -> bool:
-        return self._now_ms is not None
+        return self.told_ms is not None
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,12 @@ class Behind:
         settings = Settings("gw1", ledger=ledger or LedgerSection())
         clock = Clock(self.time_ms if now_ms is None else now_ms)
         found = CatchingUp(
-            self.home, settings, self.lab.genesis, clock, cast("Any", network), self.node
+            self.home,
+            settings,
+            self.lab.genesis,
+            cast("Any", clock),
+            cast("Any", network),
+            self.node,
         )
         network.hear = found.hear
         return found
