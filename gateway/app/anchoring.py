@@ -13,7 +13,7 @@ from typing import Protocol
 
 from gateway.app.ledger_link import LedgerLink
 from gateway.app.sessions import SessionRecorder
-from gateway.app.transactions import TransactionAuthor, decode_transaction
+from gateway.app.transactions import UNSEEN, TransactionAuthor, decode_transaction
 from gateway.clock import Clock
 from gateway.errors import AgentError, MessagingError, UnfundedError
 from gateway.model.ledger_api import DeviceReply, EvidenceReply, TransactionReply
@@ -173,12 +173,8 @@ class AnchoringService:
         if not reply.applied:
             await self._settle_failed(entry, reply)
         elif entry.purpose == PURPOSE_ANCHOR:
-            evidence = await self._ledger.call(
-                "evidence", {"id": entry.transaction_id.hex()}, EvidenceReply
-            )
-            await self._store.mark_batch_final(
-                entry.transaction_id, evidence.height, bytes.fromhex(evidence.evidence)
-            )
+            height, evidence = await self._find_evidence(entry, reply)
+            await self._store.mark_batch_final(entry.transaction_id, height, evidence)
             body = decode_transaction(entry.raw).body
             assert isinstance(body, Anchor)
             self.anchored += body.count
@@ -188,6 +184,17 @@ class AnchoringService:
                 entry.transaction_id, SettlementStatus.FINAL, reply.height
             )
             self._recorder.transaction_settled(entry.transaction_id, "")
+
+    async def _find_evidence(
+        self, entry: OutboxEntry, reply: TransactionReply
+    ) -> tuple[int, bytes]:
+        """Return an anchor's height and evidence: none where the ledger does not keep its block."""
+        name = entry.transaction_id.hex()
+        if reply.reason == UNSEEN:
+            logger.warning("anchor %s is final, without receipts: %s", name[:16], UNSEEN)
+            return reply.height, b""
+        found = await self._ledger.call("evidence", {"id": name}, EvidenceReply)
+        return found.height, bytes.fromhex(found.evidence)
 
     async def _settle_failed(self, entry: OutboxEntry, reply: TransactionReply) -> None:
         name = entry.transaction_id.hex()[:16]

@@ -18,6 +18,11 @@ def make_receipt(home: Home, device: str, sequence: int) -> str:
     """Return the receipt of an anchored reading; raises `GatewayError` with the reason if none."""
     genesis = load_genesis(home)
     record, proof = _find_proof(home, device, sequence)
+    if not record.evidence:
+        raise SettingsError(
+            f"no receipt for reading {sequence} of {device}: its anchor is final, in a block from while this"
+            " node was away, which it does not keep"
+        )
     evidence = _decode_evidence(record.evidence)
     return build_receipt(genesis, proof.reading, proof.index, record.count, proof.path, evidence)
 

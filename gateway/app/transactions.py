@@ -4,7 +4,8 @@ Rule 1: a transaction is in the outbox before it is submitted, and is submitted 
 until it is final, so neither a crash here nor in the ledger loses or doubles it.
 Rule 2: the metering account has one author, this class, so its nonces never fork.
 Rule 3: one that can never be final any more, expired or its nonce used, counts as failed; the next
-one signed takes a nonce that is left free, so that those behind it can go on.
+one signed takes a nonce that is left free, so that those behind it can go on. An anchor that the chain has
+is final, also where the ledger went on from a snapshot behind its block.
 Rule 4: an account that holds next to nothing offers no fee for metering as long as stake gives it free
 transactions; one that comes too late in an epoch waits in the outbox for the next.
 Rule 5: a report of evidence that the ledger does not take counts as failed at once: others accuse as well,
@@ -18,7 +19,13 @@ import msgspec
 
 from gateway.app.ledger_link import LedgerLink
 from gateway.errors import MessagingError, StoreError, UnfundedError
-from gateway.model.ledger_api import AccountReply, StatusReply, SubmitReply, TransactionReply
+from gateway.model.ledger_api import (
+    AccountReply,
+    DeviceReply,
+    StatusReply,
+    SubmitReply,
+    TransactionReply,
+)
 from gateway.model.stake_api import StakeReply
 from gateway.readings.records import OutboxEntry
 from gateway.readings.store import ReadingsStore
@@ -32,6 +39,7 @@ from ledger.errors import CodecError
 from ledger.params import EXPIRY_HEIGHTS_MAX, SIGNATURE_BYTES, TRANSACTION_FEE_PER_BYTE
 from ledger.state.fees import METERING_BODIES, compute_fee_min, compute_gas_price, get_gas_limit
 from ledger.types.transaction import (
+    Anchor,
     Body,
     CallContract,
     ReportEvidence,
@@ -39,6 +47,7 @@ from ledger.types.transaction import (
     Transaction,
 )
 
+UNSEEN = "its block is not kept here"
 FREE_BELOW = 1_000_000  # base units: what a few hundred transactions cost
 ENVELOPE_BYTES = SIGNATURE_BYTES + 16  # the envelope's own length beside the payload
 FEE_FIELD_BYTES = 9  # how much a larger fee can lengthen the payload that it pays for
@@ -182,7 +191,8 @@ class TransactionAuthor:
     async def settle_outbox(self) -> list[tuple[OutboxEntry, TransactionReply]]:
         """Return what is decided: final, or void. What the ledger does not know is submitted again.
 
-        The caller marks them; one that is not marked is returned again.
+        The caller marks them; one that is not marked is returned again. The reason `UNSEEN` is of an anchor
+        that is applied in a block which the ledger does not keep; the height is then one above it.
         """
         settled = []
         for entry in self._store.pending_transactions():
@@ -193,7 +203,11 @@ class TransactionAuthor:
                 settled.append((entry, reply))
                 self._height = max(self._height, reply.height)
             elif reply.status == "unknown" and (reason := self._find_void(entry)):
-                settled.append((entry, TransactionReply("final", reason=reason)))
+                if await self._is_anchored(entry):
+                    reply = TransactionReply("final", self._height, applied=True, reason=UNSEEN)
+                else:
+                    reply = TransactionReply("final", reason=reason)
+                settled.append((entry, reply))
             elif reply.status == "unknown" and _is_report(entry):
                 if reason := await self._try_submit(entry):
                     settled.append(
@@ -212,6 +226,24 @@ class TransactionAuthor:
         """Tell whether a call of this contract's `record` waits in the outbox."""
         bodies = [decode_transaction(one.raw).body for one in self._store.pending_transactions()]
         return any(isinstance(body, CallContract) and body.contract == contract for body in bodies)
+
+    async def _is_anchored(self, entry: OutboxEntry) -> bool:
+        """Tell whether an anchor is the device's newest one on the chain, or leads to that one."""
+        body = decode_transaction(entry.raw).body
+        if not isinstance(body, Anchor):
+            return False
+        asked = {"device_id": body.device_id.hex()}
+        newest = bytes.fromhex((await self._ledger.call("device", asked, DeviceReply)).last_anchor)
+        previous = {
+            one.transaction_id: anchor.previous
+            for one in self._store.pending_transactions()
+            if isinstance(anchor := decode_transaction(one.raw).body, Anchor)
+        }
+        while newest != entry.transaction_id:
+            if newest not in previous:
+                return False
+            newest = previous[newest]
+        return True
 
     def _find_void(self, entry: OutboxEntry) -> str:
         """Tell why a transaction that the chain does not know can never come into a block.

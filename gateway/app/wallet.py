@@ -156,6 +156,7 @@ class WalletAccount:
             expiry_height=transaction.expiry_height,
             what=what or type(body).__name__,
             created_ms=now_ms,
+            signed_height=queue.seen.height,
         )
 
     def _submit(self, entry: Entry) -> None:

@@ -2,7 +2,8 @@
 
 Rule 1: a transaction is in the queue, durably, before anybody else sees it.
 Rule 2: its nonce is free again only when nobody else can have it: it was never handed out, or it is void.
-Rule 3: void is what has expired, or whose nonce another transaction used. Nothing is given up otherwise.
+Rule 3: void is what has expired, or whose nonce another transaction used. Nothing is given up otherwise. Where
+the block in which its nonce was used is not kept, nobody here can tell whether it was this one: it is unseen.
 Rule 4: a nonce may have several transactions, one replacing the other; whichever is final decides them all.
 """
 
@@ -34,6 +35,7 @@ class Standing(enum.Enum):
     FINAL = "final"
     FAILED = "failed"  # final, and without effect but its fee
     VOID = "void"
+    UNSEEN = "unseen"  # final or void
     DROPPED = "dropped"  # cancelled before anybody else saw it, or refused by the ledger
 
 
@@ -41,7 +43,10 @@ LIVE = frozenset({Standing.WAITING, Standing.SENT, Standing.REPLACED})
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One signed transaction. `has_left` tells whether it was ever handed to a ledger."""
+    """One signed transaction. `has_left` tells whether it was ever handed to a ledger.
+
+    It stands in no block up to `signed_height`.
+    """
 
     id: Hex
     raw: Hex
@@ -54,6 +59,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     has_left: bool = False
     reason: str = ""
     height: int = 0
+    signed_height: int = 0
 
 
 class Seen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,6 +71,7 @@ class Seen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     height: int
     slot_ms: int
     time_ms: int  # our own clock when it was heard
+    pruned_height: int = 0
 
 
 class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,6 +106,7 @@ def see(queue: Queue, account: AccountReply, status: StatusReply, now_ms: int) -
         status.height,
         status.slot_ms,
         now_ms,
+        status.pruned_height,
     )
     return msgspec.structs.replace(queue, seen=seen)
 
@@ -152,6 +160,11 @@ def settle(entry: Entry, reply: TransactionReply, seen: Seen) -> Entry:
         standing = entry.standing if entry.standing is Standing.REPLACED else Standing.SENT
         return msgspec.structs.replace(entry, standing=standing, has_left=True, reason="")
     reason = ""
+    if seen.nonce > entry.nonce and _may_be_pruned(entry, seen):
+        reason = (
+            f"nonce {entry.nonce} is used, by this one or another, in a block that is not kept here"
+        )
+        return msgspec.structs.replace(entry, standing=Standing.UNSEEN, reason=reason)
     if seen.nonce > entry.nonce:
         reason = f"another transaction used nonce {entry.nonce}"
     elif seen.height > entry.expiry_height:
@@ -159,6 +172,11 @@ def settle(entry: Entry, reply: TransactionReply, seen: Seen) -> Entry:
     if reason:
         return msgspec.structs.replace(entry, standing=Standing.VOID, reason=reason)
     return entry
+
+
+def _may_be_pruned(entry: Entry, seen: Seen) -> bool:
+    """Tell whether an entry may stand in a block that the ledger no longer keeps, or never had."""
+    return entry.has_left and entry.signed_height < seen.pruned_height
 
 
 def can_drop(queue: Queue, entry: Entry) -> bool:

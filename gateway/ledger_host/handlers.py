@@ -125,6 +125,7 @@ class LedgerHandlers:
             clock=status.clock,
             finality_ms=self.finality_ms,
             problem=self._on_loop(self.find_problem),
+            pruned_height=self._on_loop(self._node.pruned_height),
         )
 
     def _account(self, request: Request) -> AccountReply:

@@ -29,7 +29,7 @@ class StatusReply(msgspec.Struct, frozen=True):
     """How the chain is doing; `time_ms` is the newest block's.
 
     `finality_ms` is how long it took from when the node had the newest block until that was final.
-    `problem` is why the chain does not go on here, in one line, or empty.
+    `problem` is why the chain does not go on here, in one line, or empty. Up to `pruned_height` blocks are not kept.
     """
 
     chain_id: str
@@ -45,6 +45,7 @@ class StatusReply(msgspec.Struct, frozen=True):
     clock: str
     finality_ms: int
     problem: str = ""
+    pruned_height: int = 0
 
 
 class AccountReply(msgspec.Struct, frozen=True):

@@ -39,7 +39,8 @@ class OutboxEntry:
 class BatchRecord:
     """A batch as stored, without its readings. `evidence` is what the ledger gave for its anchor.
 
-    `height` and `evidence` are 0 and empty until the anchor is final.
+    `height` and `evidence` are 0 and empty until the anchor is final. Evidence stays empty, and the height is
+    one above its block's, where the ledger does not keep that block.
     """
 
     status: SettlementStatus

@@ -185,6 +185,40 @@ async def test_a_failed_anchor_is_anchored_again_with_those_behind_it(tmp_path, 
         await lab.until(lambda: not lab.service.problem)
 
 
+async def test_anchors_whose_blocks_the_ledger_does_not_keep_are_final_all_the_same(
+    tmp_path, caplog
+):
+    """They became final while the gateway was away, and the ledger went on from a snapshot behind them."""
+    async with GatewayLab(tmp_path, count_max=2) as lab:
+        lab.register("meter")
+        lab.lose_submissions = True
+        lab.start()
+        await store_run(lab.store, "meter", 4)
+        await lab.until(lambda: len(lab.store.pending_transactions()) == 3)  # and a registration
+        await lab.stop()
+        lost = lab.store.pending_transactions()
+        for entry in lost:
+            assert isinstance(lab.node.submit(entry.raw), bytes)
+        await lab.until(lambda: lab.node.account(address_of("metering")).nonce == len(lost))
+        ids = {entry.transaction_id.hex() for entry in lost}
+        ask = lab._handlers["transaction"]
+        lab._handlers = {
+            **lab._handlers,
+            "transaction": lambda body: {"status": "unknown"} if body["id"] in ids else ask(body),
+        }
+        lab.lose_submissions = False
+        await lab.restart()
+        await store_run(lab.store, "meter", 2)
+        await lab.until_anchored("meter", 6)
+
+        assert lab.anchors() == [(1, 2), (3, 2), (5, 2)]
+        assert lab.store.batches(SettlementStatus.FAILED) == []
+        stored = {batch.first: batch for batch in lab.store.batches(SettlementStatus.FINAL)}
+        assert [bool(stored[first].evidence) for first in (1, 3, 5)] == [False, False, True]
+        assert caplog.text.count("is final, without receipts") == 2
+        await lab.until(lambda: not lab.service.problem)
+
+
 def count_failed(lab: GatewayLab) -> int:
     return sum(outcome.status is OutcomeStatus.FAILED for _, outcome in lab.final(Anchor))
 

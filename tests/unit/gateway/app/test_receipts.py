@@ -121,3 +121,19 @@ def test_without_a_genesis_or_a_store_one_line_says_so(home):
         make_receipt(home, "meter", 1)
     with pytest.raises(StoreError, match=r"readings\.db"):
         make_proof(home, "meter")
+
+
+async def test_an_anchor_whose_block_is_not_kept_has_no_receipts(home):
+    async with make_lab(home) as lab:
+        lab.register("meter")
+        await store_run(lab.store, "meter", 3)
+        lab.lose_submissions = True
+        lab.start()
+        await lab.until(lambda: lab.store.newest_batch("meter"))
+        await lab.stop()
+        batch = lab.store.newest_batch("meter")
+        assert batch is not None
+        await lab.store.mark_batch_final(batch.transaction_id, 7, b"")
+        with pytest.raises(SettingsError, match="its anchor is final, in a block from while this"):
+            make_receipt(home, "meter", 2)
+        assert make_proof(home, "meter", 2), "a contract can still count it"

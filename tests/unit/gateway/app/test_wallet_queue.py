@@ -124,3 +124,19 @@ def test_an_entry_is_found_by_the_beginning_of_its_id():
             both.find(text)
     with pytest.raises(SettingsError, match="several"):
         queue(entry(5, 1), entry(6, 2)).find("00")
+
+
+def test_a_used_nonce_says_nothing_where_its_block_is_not_kept():
+    used = msgspec.structs.replace(SEEN, nonce=6, pruned_height=90)
+    sent = entry(5, has_left=True)
+    found = settle(sent, UNKNOWN, used)
+    assert found.standing is Standing.UNSEEN
+    assert "by this one or another" in found.reason
+    # It was signed above what is not kept, it never left this machine, or all is kept.
+    late = entry(5, has_left=True, signed_height=90)
+    assert settle(late, UNKNOWN, used).standing is Standing.VOID
+    assert settle(entry(5), UNKNOWN, used).standing is Standing.VOID
+    whole = msgspec.structs.replace(used, pruned_height=0)
+    assert settle(sent, UNKNOWN, whole).standing is Standing.VOID
+    final = TransactionReply("final", applied=True)
+    assert settle(sent, final, used).standing is Standing.FINAL
