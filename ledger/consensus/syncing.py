@@ -16,7 +16,12 @@ from ledger.types.messages import ChainMessage, GetChain
 
 
 def ask_chain(state: State, peer: bytes, height: int) -> None:
-    """Ask a peer that has this height for what follows our tip, unless we asked somebody just now."""
+    """Ask a peer that has this height for what follows our tip.
+
+    Not if we asked somebody just now, nor while what follows is here and is being executed.
+    """
+    if _is_catching_up(state):
+        return
     last = state.syncing
     if last.asked_ms is not None:
         patience = 2 if peer == last.peer else 1  # who did not answer lets the others go first
@@ -24,6 +29,24 @@ def ask_chain(state: State, peer: bytes, height: int) -> None:
             return
     state.syncing = Syncing(peer, state.now.monotonic_ms, height)
     state.emit(Send(peer, GetChain(state.tip.height)))
+
+
+def _is_catching_up(state: State) -> bool:
+    """Tell whether final blocks from above our tip are here, and only wait to be executed."""
+    tip = state.tip
+    return any(
+        slot > tip.slot and _leads_to_tip(state, certificate.block_hash)
+        for slot, certificate in state.certificates.final.items()
+    )
+
+
+def _leads_to_tip(state: State, block_hash: bytes) -> bool:
+    while block_hash != state.tip.hash:
+        proposal = state.blocks.get(block_hash)
+        if proposal is None or proposal.header.height <= state.tip.height:
+            return False
+        block_hash = proposal.header.parent_hash
+    return True
 
 
 def is_awaited(state: State, peer: bytes, message: ChainMessage) -> bool:

@@ -72,7 +72,7 @@ class Chain:
         self.tip, self._proof = self.final.load_tip()
 
     def close(self) -> None:
-        """End the threads that check transactions; the store is its owner's."""
+        """End what checks transactions; the store is its owner's."""
         self._checker.close()
 
     def build(self, wanted: BuildBlock, transactions: Sequence[CheckedTransaction]) -> BuiltBlock:
@@ -93,6 +93,10 @@ class Chain:
         selected = select_transactions(view, context, transactions, self._executor)
         proposal = self._propose(context, parent.hash, selected.transactions, selected.result)
         return BuiltBlock(proposal, selected.failed)
+
+    def expect(self, blocks: Sequence[Block]) -> None:
+        """Begin to check the transactions of blocks that will probably be validated next, in order."""
+        self._checker.expect([block.transactions for block in blocks])
 
     def validate(self, proposal: Proposal) -> Rejected | None:
         """Execute a block on its parent; None when it is valid. Raises `ExecutorError`.

@@ -44,6 +44,12 @@ class Checking:
             self.parts = []
         return self._verdict
 
+    def abandon(self) -> None:
+        """Let the verifiers pass over what they have not got yet: nobody wants the result."""
+        for part in self.parts:
+            if not part.is_sent:
+                part.is_genuine = False
+
     def _open(self) -> None:
         """Open all up to the part with the first one that is malformed; `_judge` comes back to that."""
         for start in range(0, len(self.raws), PART_TRANSACTIONS):
@@ -73,6 +79,7 @@ class TransactionChecker:
         others = len(os.sched_getaffinity(0)) - 1
         self._count = min(others, VERIFIERS_MAX) if verifiers is None else verifiers
         self.verifiers = Verifiers(self._count)
+        self._expected: dict[tuple[bytes, ...], Checking] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -84,8 +91,22 @@ class TransactionChecker:
         """End the verifiers."""
         self.verifiers.close()
 
-    def check(self, raws: Sequence[bytes]) -> Verdict:
+    def expect(self, blocks: Sequence[tuple[bytes, ...]]) -> None:
+        """Begin with the transactions of blocks that will be asked for soon, in this order.
+
+        It takes the place of what was expected before.
+        """
+        while self._expected:
+            self._expected.popitem()[1].abandon()
+        total = sum(map(len, blocks))
+        if total >= STARTING_TRANSACTIONS_MIN:
+            self._expected = {raws: self._start(raws, total) for raws in blocks if raws}
+
+    def check(self, raws: tuple[bytes, ...]) -> Verdict:
         """Return these transactions checked, or why the first bad one is refused."""
+        begun = self._expected.pop(raws, None)
+        if begun is not None:
+            return begun.result()
         if len(raws) < SHARED_TRANSACTIONS_MIN:
             self.verifiers.exchange()  # those that have ended are not kept waiting
             return check_one_by_one(raws, self._chain_id)
@@ -93,8 +114,12 @@ class TransactionChecker:
 
     def start(self, raws: Sequence[bytes]) -> Checking:
         """Begin with these transactions, behind those begun before."""
+        return self._start(raws, len(raws))
+
+    def _start(self, raws: Sequence[bytes], total: int) -> Checking:
+        """Begin with some of so many transactions in all."""
         checking = Checking(raws, self._chain_id, self.verifiers)
-        if len(raws) >= STARTING_TRANSACTIONS_MIN:
+        if total >= STARTING_TRANSACTIONS_MIN:
             self.verifiers.start()
         share = len(checking.parts) * self._count // (self._count + 1)
         self.verifiers.submit(checking.parts, share)

@@ -48,7 +48,7 @@ from ledger.node.views import BuiltBlock
 from ledger.node.voting import OwnVotes
 from ledger.node.worker import Worker
 from ledger.params import BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX
-from ledger.types.messages import BlockMessage
+from ledger.types.messages import BlockMessage, ChainMessage
 
 # What is left for transactions: a header is below 1 KiB, each transaction's length takes 5 bytes.
 TRANSACTIONS_BYTES_MAX = BLOCK_BYTES_MAX - 1_024 - 5 * BLOCK_TRANSACTIONS_MAX
@@ -136,6 +136,8 @@ class Performer:
         if len(genuine.votes) + len(genuine.certificates) < asked:
             self._parts.peers.blame(wanted.peer)
         self._own_votes.look_for_own(wanted.epoch.our_seat, genuine)
+        if isinstance(genuine.message, ChainMessage) and genuine.certificates:
+            self._validator.expect(genuine.message.blocks)
 
     def _verify(self, wanted: VerifySignatures) -> SignaturesVerified:
         chain_id, keys = self._parts.chain.chain_id, wanted.epoch.keys

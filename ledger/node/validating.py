@@ -6,6 +6,7 @@ it up could leave no vote that the sign guard still allows.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from ledger.consensus.blocks import Proposal
 from ledger.consensus.inputs import BlockRefused, BlockValidated
@@ -13,6 +14,7 @@ from ledger.errors import ExecutorError, Rejected
 from ledger.node.chain import Chain
 from ledger.node.inbox import Inbox
 from ledger.node.worker import Worker
+from ledger.types.block import Block
 
 RETRY_FIRST_S = 0.5  # a worker that was killed is back by then
 RETRY_MAX_S = 30  # and one that lacks memory or files may take its time
@@ -27,6 +29,15 @@ class Validator:
         self._chain = chain
         self._worker = worker
         self._inbox = inbox
+
+    def expect(self, blocks: Sequence[Block]) -> None:
+        """Let the transactions of a piece of the chain be checked ahead of their turn."""
+
+        def done(future: asyncio.Future[None]) -> None:
+            if not future.cancelled():
+                future.result()
+
+        self._worker.start(lambda: self._chain.expect(blocks), done)
 
     def start(self, proposal: Proposal) -> None:
         """Begin with a block; it is executed behind what was begun before."""

@@ -102,7 +102,7 @@ class DurableChain:
 
     def append_alone(self, raws: Sequence[bytes]) -> None:
         """Check and append a block on this thread."""
-        checked = self.checker.check(raws)
+        checked = self.checker.check(tuple(raws))
         assert not isinstance(checked, Rejected), checked
         self._append(checked)
 

@@ -17,7 +17,7 @@ from tests.support.transactions import ANNA, BEN, CHAIN_ID, build, sign
 pytestmark = pytest.mark.integration
 WAIT_S = 60.0
 BLOCK = STARTING_TRANSACTIONS_MIN
-RAWS = [sign(build(ANNA, Transfer(BEN.address, 1), nonce=n), ANNA) for n in range(2 * BLOCK)]
+RAWS = tuple(sign(build(ANNA, Transfer(BEN.address, 1), nonce=n), ANNA) for n in range(2 * BLOCK))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_what_it_finds_forged_is_refused(checker):
     start_one(checker)
     raws = list(RAWS)
     raws[3] = raws[4][:-80] + raws[3][-80:]
-    verdict = checker.check(raws)
+    verdict = checker.check(tuple(raws))
     assert isinstance(verdict, Rejected)
     assert verdict == check_one_by_one(raws, CHAIN_ID)
 
@@ -107,6 +107,19 @@ def test_what_is_too_large_for_a_verifier_is_checked_here(checker):
     assert not checking.parts[0].is_sent
     assert checking.result() == check_one_by_one(raws, CHAIN_ID)
     assert checker.verifiers.running == [verifier]
+
+
+def test_expected_blocks_are_verified_ahead_of_their_turn(checker):
+    verifier = start_one(checker)
+    blocks = [RAWS[start : start + 100] for start in range(0, len(RAWS), 100)]
+    checker.expect(blocks)
+    while verifier.in_flight:
+        wait_for_message(verifier)
+        checker.verifiers.exchange()
+    verified = [part for begun in checker._expected.values() for part in begun.parts]
+    assert all(part.is_genuine for part in verified)
+    for raws in blocks:
+        assert checker.check(raws) == check_one_by_one(raws, CHAIN_ID)
 
 
 def test_it_ends_with_its_owner(checker):

@@ -70,6 +70,25 @@ def test_a_piece_is_executed_and_committed_in_order():
     assert Send(NODES[1], GetChain(2)) in effects  # and on to the next piece
 
 
+def test_nothing_more_is_asked_while_a_piece_is_executed():
+    script = Script(seat=None)
+    script.start()
+    ask(script)
+    first, second = script.block(), script.block(2, script.block(), parent_signers=SIGNERS)
+    answer(script, make_piece(script))
+    newer = script.block(9, script.block(8))  # of which only the finalization is here
+    final = certificate(F, 9, newer.hash, 0, 1, 2)
+    for _ in range(2):
+        script.now_ms += 2 * RETRY_MS
+        assert ask(script, peer=2, height=9) == []
+        effects = script.give(SignaturesVerified(NODES[2], (), (final,), None))
+        assert not any(isinstance(e, Send) and isinstance(e.message, GetChain) for e in effects)
+        script.give(BlockValidated(first.hash))
+    script.give(BlockValidated(second.hash))
+    script.now_ms += 2 * RETRY_MS
+    assert ask(script, peer=2, height=9) == [Send(NODES[2], GetChain(2))]
+
+
 def test_who_is_behind_in_blocks_though_not_in_slots_is_told_where_we_are():
     script = Script(seat=None)
     script.start()

@@ -19,6 +19,7 @@ from ledger.types.transaction import Transfer
 from tests.support.transactions import ANNA, BEN, CARLA, CHAIN_ID, build, sign
 
 RAWS = [sign(build(ANNA, Transfer(BEN.address, 1), nonce=n), ANNA) for n in range(200)]
+MORE = [sign(build(BEN, Transfer(ANNA.address, 1), nonce=n), BEN) for n in range(60)]
 COUNTS = [0, 1, PART_TRANSACTIONS + 1, SHARED_TRANSACTIONS_MIN, SHARED_TRANSACTIONS_MIN + 1, 200]
 
 
@@ -36,7 +37,7 @@ def checker():
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_all_are_checked_in_order(checker, count):
-    checked = checker.check(RAWS[:count])
+    checked = checker.check(tuple(RAWS[:count]))
     assert checked == check_one_by_one(RAWS[:count], CHAIN_ID)
     assert [one.raw for one in checked] == RAWS[:count]
 
@@ -46,7 +47,7 @@ def test_the_first_bad_one_is_the_verdict(checker, malformed, forged):
     raws = list(RAWS)
     raws[malformed] = b"not a transaction"
     raws[forged] = spoil(raws[forged])
-    verdict = checker.check(raws)
+    verdict = checker.check(tuple(raws))
     assert isinstance(verdict, Rejected)
     assert verdict == check_one_by_one(raws, CHAIN_ID)
     assert (verdict.reason is Reason.MALFORMED) == (malformed < forged)
@@ -55,8 +56,8 @@ def test_the_first_bad_one_is_the_verdict(checker, malformed, forged):
 def test_a_fee_payers_signature_counts_too(checker):
     paid = build(ANNA, Transfer(BEN.address, 1), fee_payer=CARLA.address)
     raws = [*RAWS, sign(paid, ANNA, CARLA)]
-    assert not isinstance(checker.check(raws), Rejected)
-    verdict = checker.check([*RAWS, sign(paid, ANNA, BEN)])
+    assert not isinstance(checker.check(tuple(raws)), Rejected)
+    verdict = checker.check((*RAWS, sign(paid, ANNA, BEN)))
     assert isinstance(verdict, Rejected)
     assert verdict.detail == "the fee signature is not the fee payer's"
 
@@ -66,6 +67,28 @@ def test_two_blocks_may_be_under_way_and_be_asked_for_twice(checker):
     whole = (*first.result(), *second.result())
     assert [one.raw for one in whole] == RAWS
     assert first.result() is first.result()
+
+
+def test_what_is_expected_is_opened_once_and_forgotten_with_the_next_piece():
+    blocks = [tuple(RAWS[start : start + 100]) for start in (0, 100)] + [tuple(MORE)]
+    with TransactionChecker(CHAIN_ID, verifiers=0) as checker:
+        checker.expect([*blocks, ()])
+        begun = dict(checker._expected)
+        assert list(begun) == blocks
+        assert checker.check(blocks[1]) is begun[blocks[1]].result()
+        assert checker.check(blocks[0]) == check_one_by_one(blocks[0], CHAIN_ID)
+        checker.expect(blocks[:1])  # too little to begin with
+        assert not checker._expected
+        assert all(part.is_genuine is False for part in begun[blocks[2]].parts)
+        assert checker.check(blocks[2]) == check_one_by_one(MORE, CHAIN_ID)
+
+
+def test_an_expected_block_is_refused_for_its_own_fault():
+    forged = (*MORE[:20], spoil(MORE[20]), *MORE[21:])
+    with TransactionChecker(CHAIN_ID, verifiers=0) as checker:
+        checker.expect([tuple(RAWS), forged])
+        assert checker.check(forged) == check_one_by_one(forged, CHAIN_ID)
+        assert not isinstance(checker.check(tuple(RAWS)), Rejected)
 
 
 @pytest.mark.parametrize("wrong", [0, 5, 12])
