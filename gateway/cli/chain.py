@@ -17,7 +17,7 @@ BLOCKS_MAX = 200  # one request a block
 def status(options: argparse.Namespace) -> int:
     """Print height, finality and clock of the chain."""
     with Operator(home_of(options)) as operator:
-        reply = operator.ask("status", {}, StatusReply)
+        reply = operator.ask("status", {"fresh": True}, StatusReply)
     emit(options, reply, "\n".join(describe_status(reply)))
     return 0
 
@@ -27,7 +27,9 @@ def describe_status(reply: StatusReply) -> list[str]:
     return [
         f"chain     {reply.chain_id}",
         f"height    {reply.height}, {format_time_ms(reply.time_ms)}",
-        f"finality  {reply.finality_ms} ms after the block came",
+        reply.state.replace("light: ", "light     ")
+        if reply.state.startswith("light: ")
+        else f"finality  {reply.finality_ms} ms after the block came",
         f"agents    {reply.agents}, epoch {reply.epoch}, slot {reply.slot} every {reply.slot_ms} ms",
         f"waiting   {reply.pending} transactions",
         f"clock     {reply.clock}",
@@ -40,7 +42,7 @@ def blocks(options: argparse.Namespace) -> int:
     if not 1 <= options.last <= BLOCKS_MAX:
         raise SettingsError(f"--last {options.last}: from 1 to {BLOCKS_MAX}")
     with Operator(home_of(options)) as operator:
-        tip = operator.ask("status", {}, StatusReply).height
+        tip = operator.ask("status", {"fresh": True}, StatusReply).height
         heights = range(tip, max(0, tip - options.last), -1)
         found = [operator.ask("block", {"height": height}, BlockReply) for height in heights]
     rows = [

@@ -43,6 +43,6 @@ def home_of(options: argparse.Namespace) -> Home:
 def full_home_of(options: argparse.Namespace) -> Home:
     """Return the home of a node that has a chain; raises `SettingsError` for a light one, too."""
     home = home_of(options)
-    if load_settings(home).ledger.role == "light":
+    if home.settings.exists() and load_settings(home).ledger.role == "light":
         raise SettingsError(LIGHT_REFUSAL)
     return home

@@ -28,6 +28,7 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
     contract: str = ""
     method: str = ""
     args: str = ""
+    fresh: bool = False  # of a light node: ask for the newest header first
 
 
 def build_transaction_reply(height: int, outcome: Outcome) -> TransactionReply:

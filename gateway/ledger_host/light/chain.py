@@ -45,6 +45,7 @@ _log = logging.getLogger(__name__)
 
 REFRESH_S = 600.0  # without a question: 144 headers and certificates a day
 RETRY_S = 2.0  # until the first header is there, and while nobody answers
+LOOK_AGAIN_MS = 5_000  # for people who look at the chain
 SAVE_INTERVAL_MS = 600_000  # spares the card; a restart begins with a header that is no older
 WATCH_INTERVAL_S_MIN = 1.0
 OFFERED_TO_MAX = 3  # one honest peer is enough: it passes the transaction on to all
@@ -72,7 +73,7 @@ class LightChain:
     ) -> None:
         self.follower = follower
         self.pool = PendingPool()
-        self.problem = "no header yet"
+        self.problem = ""
         self.verified_ms = 0  # monotonic: when a peer last gave something that held
         self._store = store
         self._asker = asker
@@ -206,10 +207,15 @@ class LightChain:
         """Return the end blocks that lead from the genesis to the agents of an epoch."""
         return tuple(decode_end(end) for end in self._store.ends(before_epoch=before_epoch))
 
+    async def look(self) -> None:
+        """Ask for the newest header, unless something was verified a moment ago; what fails is a problem."""
+        if not self.verified_ms or self._now_ms() - self.verified_ms >= LOOK_AGAIN_MS:
+            await self._try_to(self.refresh())
+
     def describe(self) -> str:
-        """Return in one line how far the headers are known, or why not."""
-        if self.follower.fork or self.problem:
-            return self.follower.fork or self.problem
+        """Return in one line how far the headers are known."""
+        if not self.verified_ms:
+            return "no header yet"
         return f"headers, the newest verified {(self._now_ms() - self.verified_ms) // 1_000} s ago"
 
     async def _ready(self) -> None:

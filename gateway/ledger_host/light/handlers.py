@@ -103,7 +103,7 @@ class LightHandlers:
     def table(self) -> dict[str, Handler]:
         """Return the handler of each verb."""
         verbs: dict[str, Callable[[Request], msgspec.Struct]] = {
-            "status": lambda _request: self._on_loop(self._status_of),
+            "status": self._status,
             "account": self._account,
             "submit": self._submit,
             "transaction": self._transaction,
@@ -133,6 +133,11 @@ class LightHandlers:
 
     def _fetched(self) -> FetchedState:
         return FetchedState(self._chain, self._caller)
+
+    def _status(self, request: Request) -> StatusReply:
+        if request.fresh:
+            self._caller.wait(self._chain.look())
+        return self._on_loop(self._status_of)
 
     def _account(self, request: Request) -> AccountReply:
         address = parse_bytes(request.address, "address")

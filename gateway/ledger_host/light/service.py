@@ -192,6 +192,7 @@ class _LightService:
             agents=len(follower.agents),
             pending=len(chain.pool),
             state=f"light: {chain.describe()}",
+            problem=follower.fork or chain.problem,
             clock="synchronised" if is_synchronised else "unsynchronised",
             finality_ms=0,
         )

@@ -15,6 +15,7 @@ from ledger.identity.peer_check import AcceptedPeer
 from ledger.identity.refusals import PeerFlag
 from ledger.network.topics import ChainTopics
 
+LIGHT_MAX = 128  # half of all connections: as many as they are, they crowd out no agent
 GUEST_S = 20.0  # a stranger that has not proved itself by then is shown out
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
@@ -121,6 +122,8 @@ class PeerListener:
             self.inbound[peer] = () if accepted is None else accepted.flags
             if accepted is not None and accepted.role is Role.LIGHT:
                 self.light.add(peer)
+            if len(self.light) > LIGHT_MAX:
+                self.expel(peer)  # the room is for those who make the chain; it will try elsewhere
             self._events.on_came(peer)
 
     def _on_message(self, topic: str, raw: bytes) -> None:

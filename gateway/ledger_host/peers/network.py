@@ -226,7 +226,7 @@ class MqttPeerNetwork:
 
     def _dial(self) -> None:
         assert self._node is not None
-        busy = self.connected | self._dialling | frozenset(self._links)
+        busy = (self.connected - self._light()) | self._dialling | frozenset(self._links)
         now_ms = self._now_ms()
         for address in self._book.to_dial(busy, self._node.agents(), now_ms):
             if len(self._dialling) >= DIALLING_MAX or self._gate.is_banned(address.node, now_ms):

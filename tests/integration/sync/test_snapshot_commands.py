@@ -83,6 +83,25 @@ def test_before_the_first_epoch_ends_there_is_nothing_to_give(
         assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("--new-network", "--light"), "--light needs --join and --peer"),
+        (("--light", "--join", "g.json"), "--light needs --join and --peer"),
+        (
+            ("--light", "--join", "g.json", "--peer", "x@h:1", "--ledger-listen", "h:1"),
+            "--light takes no --ledger-listen",
+        ),
+    ],
+)
+def test_a_light_gateway_needs_a_chain_and_a_peer_and_listens_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], what: str
+):
+    code, _, err = run(capsys, "init", "--home", str(tmp_path / "x"), *arguments)
+    assert code == 1
+    assert what in err
+
+
 def test_a_checkpoint_is_of_a_chain_to_join(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     code, _, err = run(
         capsys, "init", "--home", str(tmp_path / "x"), "--new-network", "--checkpoint", "1:00"

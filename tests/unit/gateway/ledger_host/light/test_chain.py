@@ -184,6 +184,21 @@ async def test_a_silent_peer_is_passed_over(folder: Folder):
     assert lab.peers.faults == []
 
 
+async def test_whoever_looks_at_the_chain_sees_the_newest_header_or_why_not(folder: Folder):
+    peer = FullPeer(CHAIN, 15)
+    lab = folder.open(peer)
+    assert lab.chain.describe() == "no header yet"
+    await lab.chain.look()
+    assert "verified 0 s ago" in lab.chain.describe()
+    asked = len(peer.asked)
+    await lab.chain.look()
+    assert len(peer.asked) == asked, "a moment later it is not asked again"
+
+    lab = folder.open()
+    await lab.chain.look()
+    assert "no full node is connected" in lab.chain.problem
+
+
 async def test_nobody_to_ask_is_one_line(folder: Folder):
     with pytest.raises(MessagingError, match="no full node is connected"):
         await folder.open().chain.refresh()
@@ -322,7 +337,7 @@ async def test_two_final_blocks_of_one_height_are_told(folder: Folder):
     lab = folder.open(honest, twin)
     for _ in range(2):
         await lab.chain.refresh()
-    assert "contradict each other" in lab.chain.describe()
+    assert "contradict each other" in lab.chain.follower.fork
 
 
 async def test_a_damaged_file_is_told_with_what_to_do(folder: Folder):
