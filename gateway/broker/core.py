@@ -23,7 +23,7 @@ from gateway.broker.reports import Reporter, Tally
 from gateway.broker.retained import RetainedStore, is_expired
 from gateway.broker.session.driver import Session
 from gateway.broker.session.outlet import Outlet
-from gateway.broker.session.state import SessionLimits
+from gateway.broker.session.state import SessionLimits, get_undelivered
 from gateway.broker.sessions import SessionRegistry
 from gateway.broker.settings import RECEIVE_QOS2_MAX, BrokerSettings
 from gateway.broker.shared import SharedGroups
@@ -289,11 +289,18 @@ class BrokerCore:
                 self.unsubscribe(session, topic_filter)
         session.keep_only(principal, lambda topic: access.may_receive(principal, topic))
 
-    def _discard(self, session: Session) -> None:
+    def _discard(self, session: Session, *, gives_on: bool = True) -> None:
+        subscriptions = list(map(split_shared, session.state.subscriptions))
         for topic_filter in session.state.subscriptions:
             self._leave(session, topic_filter)
         self.sessions.remove(session)
+        is_sharing = gives_on and any(share for share, _ in subscriptions)
+        undelivered = get_undelivered(session.state) if is_sharing else []
         session.end()
+        if undelivered:
+            shares = [(share and _share_of(session, share), one) for share, one in subscriptions]
+            self._groups.give_on(shares, undelivered)
+            self._relieve()
         delayed = self._wills.take(session.key)
         if delayed is not None:
             self._publish_will(delayed)
@@ -316,7 +323,7 @@ class BrokerCore:
                 self._close(
                     largest, "it holds most of the messages that wait, and all are too many"
                 )
-                self._discard(largest)
+                self._discard(largest, gives_on=False)  # they are too many for the others too
         finally:
             self._is_relieving = False
 

@@ -1,12 +1,17 @@
 """Shared subscriptions (MQTT 5 section 4.8): each message goes to one member of a group.
 
 Members take turns. One that is connected goes before one that is away; where nobody is connected, the
-message waits in the queue of a member that is remembered.
+message waits in the queue of a member that is remembered. What a session did not get before it ended goes
+to another member.
 """
 
+from collections.abc import Sequence
+
+from gateway.broker.changes import Delivery
 from gateway.broker.message import Message, Subscription
 from gateway.broker.session.driver import Session
 from gateway.broker.trie import Grant, SubscriptionTrie, grant_of
+from gateway.model.topics import matches
 
 
 class SharedGroup:
@@ -55,6 +60,21 @@ class SharedGroups:
         if not group.members:
             del self._groups[share, topic_filter]
             self._trie.unsubscribe(topic_filter, group)
+
+    def give_on(
+        self, subscriptions: Sequence[tuple[str, str]], undelivered: Sequence[Delivery]
+    ) -> None:
+        """Give what a session that is over did not get to other members, in the old order.
+
+        `subscriptions` are its share names ("": not shared) and filters. A message that came by more
+        than one of them goes to nobody: it is not known by which, and others may have it already.
+        """
+        for delivery in undelivered:
+            topic = delivery.message.topic
+            matching = [one for one in subscriptions if matches(one[1], topic)]
+            group = self._groups.get(matching[0]) if len(matching) == 1 else None
+            if group is not None:
+                group.deliver(delivery.message, Grant(delivery.qos))
 
 
 def _takes(session: Session, message: Message, grant: Grant) -> bool:

@@ -61,3 +61,9 @@ def get_size(message: Message) -> int:
 def get_inflight_count(state: SessionState) -> int:
     """Return how many messages count against the window."""
     return len(state.inflight) + len(state.released)
+
+
+def get_undelivered(state: SessionState) -> list[Delivery]:
+    """Return what another client may get instead: QoS 1, and QoS 2 that was never sent [MQTT-4.8.2-5]."""
+    held = (*state.inflight.values(), *state.queue)
+    return [one for one in held if one.qos == 1 or (one.qos and one.number > state.sent_number)]
