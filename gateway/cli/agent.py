@@ -25,9 +25,10 @@ from gateway.smart_agent.provision import (
     AUDIT_FOLDER,
     quarantine,
     renew_guard,
+    set_unlock,
     show_guard,
 )
-from gateway.smart_agent.unlock import find_unlock
+from gateway.smart_agent.unlock import CREDENTIAL_NAME, UnlockSource, find_unlock, load_unlock
 from gateway.smart_agent.wallet_words import export_words, import_words
 from ledger.codec.text import format_address
 
@@ -142,6 +143,29 @@ def restore(options: argparse.Namespace) -> int:
     restore_backup(options.file, home.agent)
     print(f"{home.agent} is restored. It does not start before you say from when on it may vote:")
     print(f"  smartshare agent guard quarantine --epoch CURRENT --home {home.path}")
+    return 0
+
+
+def change_unlock(options: argparse.Namespace) -> int:
+    """Seal the agent's keys under another unlock secret."""
+    home = home_of(options)
+    place = KeyPlace(home.agent, find_unlock(home.agent))
+    forbid_memory_dumps()
+    new_secret = (
+        None if options.to is None else load_unlock(UnlockSource(options.to, is_credential=False))
+    )
+    files = set_unlock(place, new_secret)
+    names = ", ".join(path.name for path in files)
+    print(f"{names} in {home.agent}: sealed under the new unlock secret")
+    if place.unlock.is_credential:
+        print(f"Before the agent starts again, make {options.to} its credential:")
+        print(
+            f"  systemd-creds encrypt --name={CREDENTIAL_NAME} {options.to}"
+            f" /etc/credstore.encrypted/{CREDENTIAL_NAME}"
+        )
+    else:
+        print(f"It is in {place.unlock.path}; the old one opens nothing here any more.")
+    print("Backups made before open with the old one alone: make a new backup, destroy the others.")
     return 0
 
 

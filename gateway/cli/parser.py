@@ -167,13 +167,26 @@ def _add_agent_commands(commands: Commands) -> None:
         metavar="CURRENT",
         help="the epoch the network is in now",
     )
+    _add_agent_keys(parts)
 
+
+def _add_agent_keys(parts: Commands) -> None:
+    """What is done with the keys themselves; the node is stopped."""
     for name, summary in (
         ("backup", "write its sealed keys to a file, without the guard (stop the node first)"),
         ("restore", "make its folder from a backup; it votes again after `guard quarantine`"),
     ):
         copy = _own_home(_command(parts, name, f"gateway.cli.agent:{name}", summary))
         copy.add_argument("file", type=Path)
+    unlock = _command(
+        parts,
+        "change-unlock",
+        "gateway.cli.agent:change_unlock",
+        "seal its keys under another unlock secret (stop the node first)",
+    )
+    _own_home(unlock).add_argument(
+        "--to", type=Path, metavar="FILE", help="a private file with it; default: a random one"
+    )
     words = _group(parts, "wallet-words", "the wallet's 24 recovery words (stop the node first)")
     _own_home(
         _command(words, "export", "gateway.cli.agent:words_export", "show them, after a question")

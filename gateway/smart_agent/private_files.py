@@ -41,6 +41,15 @@ def write_private(path: Path, data: bytes) -> None:
         raise AgentError(f"cannot write {path}: {error.strerror}") from None
 
 
+def remove_private(path: Path) -> None:
+    """Remove a file, durably; raise `AgentError` where that fails."""
+    try:
+        path.unlink()
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise AgentError(f"cannot remove {path}: {error.strerror}") from None
+
+
 def open_private(path: Path, flags: int) -> int:
     """Return a descriptor of a regular file that others cannot read; raise `AgentError` or OSError."""
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -29,7 +29,8 @@ from gateway.smart_agent.providers.registry import DEFAULT_URI, make_keys, open_
 from gateway.smart_agent.sealed_key import MODERATE, KdfLimits
 from gateway.smart_agent.spending_desk import SpendingDesk, set_owner
 from gateway.smart_agent.stale_record import check_record
-from gateway.smart_agent.unlock import UnlockSource, create_unlock
+from gateway.smart_agent.unlock import UnlockSource, create_unlock, find_unlock
+from gateway.smart_agent.unlock_change import change_unlock, finish_change
 
 _KEY_FILES = ("sealed.key", "onion.key")
 _GUARD_FILE = "guard"
@@ -79,6 +80,7 @@ def open_agent(folder: Path, unlock: UnlockSource, clock: Clock | None = None) -
     make_private_folder(folder)
     with _locked(folder):
         binding = open_binding(folder / BINDING_FILE)
+        finish_change(binding.key_uri, KeyPlace(folder, unlock))
         alarm = AlarmFile(folder / _ALARM_FILE)
         with (
             closing(open_keys(binding.key_uri, KeyPlace(folder, unlock))) as keys,
@@ -108,7 +110,15 @@ def locked_binding(folder: Path) -> Iterator[Binding]:
     if not is_agent_there(folder):
         raise AgentError(f"there is no SmartAgent in {folder}: run `smartshare init` first")
     with _locked(folder):
-        yield open_binding(folder / BINDING_FILE)
+        binding = open_binding(folder / BINDING_FILE)
+        finish_change(binding.key_uri, KeyPlace(folder, find_unlock(folder)))
+        yield binding
+
+
+def set_unlock(place: KeyPlace, new_secret: bytes | None) -> tuple[Path, ...]:
+    """Seal the keys under another unlock secret while the agent does not run; return their files."""
+    with locked_binding(place.folder) as binding:
+        return change_unlock(binding.key_uri, place, new_secret)
 
 
 def set_wallet_owner(folder: Path, passphrase: bytes) -> None:

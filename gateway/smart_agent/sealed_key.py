@@ -58,6 +58,52 @@ def seal_secret(path: Path, secret: bytes, unlock_secret: bytes, limits: KdfLimi
 
 def open_sealed_key(path: Path, unlock_secret: bytes) -> bytes:
     """Return the secret sealed in `path` (32 bytes); raise `AgentError` saying what is wrong."""
+    secret = _read_sealed(path).open(unlock_secret)
+    if secret is None:
+        raise _wrong_secret(path)
+    return secret
+
+
+def check_opens(path: Path, *unlock_secrets: bytes) -> None:
+    """Raise `AgentError` unless one of the secrets opens `path`."""
+    sealed = _read_sealed(path)
+    if all(sealed.open(one) is None for one in unlock_secrets):
+        raise _wrong_secret(path)
+
+
+def reseal(path: Path, old_secret: bytes, new_secret: bytes) -> None:
+    """Seal what is in `path` under another unlock secret, durably, with the same work of Argon2id.
+
+    A crash leaves the file under the old or the new one. Where it is under the new one already, nothing is
+    done. Raises `AgentError` where neither opens it.
+    """
+    sealed = _read_sealed(path)
+    if sealed.open(new_secret) is not None:
+        return
+    secret = sealed.open(old_secret)
+    if secret is None:
+        raise _wrong_secret(path)
+    seal_secret(path, secret, new_secret, sealed.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """A sealed file as it was read."""
+
+    limits: KdfLimits
+    salt: bytes
+    box: bytes
+
+    def open(self, unlock_secret: bytes) -> bytes | None:
+        """Return the secret; None where this is not what it was sealed with, or it is damaged."""
+        key = _derive_key(unlock_secret, self.salt, self.limits)
+        try:
+            return SecretBox(key).decrypt(self.box)
+        except CryptoError:
+            return None
+
+
+def _read_sealed(path: Path) -> _Sealed:
     data = read_private(path, _FILE_BYTES)
     if len(data) != _FILE_BYTES:
         raise AgentError(f"{path} is damaged: {len(data)} bytes, not {_FILE_BYTES}: restore it")
@@ -68,14 +114,14 @@ def open_sealed_key(path: Path, unlock_secret: bytes) -> bytes:
         raise AgentError(f"{path} has format {version}, this version reads {_VERSION}: update")
     if not (1 <= ops <= _OPS_MAX and argon2id.MEMLIMIT_MIN <= memory_bytes <= _MEMORY_BYTES_MAX):
         raise AgentError(f"{path} is damaged: impossible Argon2id limits: restore it")
-    key = _derive_key(unlock_secret, salt, KdfLimits(ops, memory_bytes))
-    try:
-        return SecretBox(key).decrypt(data[_HEADER.size :])
-    except CryptoError:
-        raise AgentError(
-            f"cannot unseal {path}: the unlock secret is not the one it was sealed with,"
-            " or the file is damaged"
-        ) from None
+    return _Sealed(KdfLimits(ops, memory_bytes), salt, data[_HEADER.size :])
+
+
+def _wrong_secret(path: Path) -> AgentError:
+    return AgentError(
+        f"cannot unseal {path}: the unlock secret is not the one it was sealed with,"
+        " or the file is damaged"
+    )
 
 
 def _derive_key(unlock_secret: bytes, salt: bytes, limits: KdfLimits) -> bytes:

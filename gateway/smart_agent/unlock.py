@@ -17,7 +17,7 @@ PIN_CREDENTIAL_NAME = "smartshare-pin"
 
 _FILE_NAME = "unlock"
 _PIN_FILE_NAME = "pin"
-_SECRET_BYTES = 32
+SECRET_BYTES = 32
 _SECRET_LENGTH_MAX = 4096
 
 
@@ -49,7 +49,7 @@ def _find(folder: Path, credential_name: str, file_name: str) -> UnlockSource:
 def create_unlock(source: UnlockSource) -> None:
     """Write a random secret to a source that is a file and does not exist yet."""
     if not source.is_credential and not source.path.exists():
-        write_private(source.path, secrets.token_hex(_SECRET_BYTES).encode() + b"\n")
+        write_private(source.path, secrets.token_hex(SECRET_BYTES).encode() + b"\n")
 
 
 def load_unlock(source: UnlockSource) -> bytes:

@@ -66,6 +66,12 @@ def open_keys(uri: str, place: KeyPlace) -> FileKeys:
     return FileKeys(open_sealed_key(sealed_path(uri, place), secret), wallet_seed)
 
 
+def list_sealed_files(uri: str, place: KeyPlace) -> tuple[Path, ...]:
+    """Return what the unlock secret opens: the root secret, and the imported wallet where there is one."""
+    wallet = place.folder / WALLET_FILE
+    return (sealed_path(uri, place), *((wallet,) if wallet.exists() else ()))
+
+
 def sealed_path(uri: str, place: KeyPlace) -> Path:
     """Return where the root secret lies; raise `AgentError` unless it is a plain name."""
     name = uri.partition(":")[2]

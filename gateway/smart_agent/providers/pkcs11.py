@@ -7,6 +7,7 @@ The order commitments need a secret that can be hashed, which no token does: it 
 import logging
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 
 from gateway.errors import AgentError
 from gateway.smart_agent.keys import KeyPlace, Purpose
@@ -113,6 +114,11 @@ def open_keys(uri: str, place: KeyPlace) -> Pkcs11Keys:
     except AgentError:
         token.close()
         raise
+
+
+def list_sealed_files(_uri: str, place: KeyPlace) -> tuple[Path, ...]:
+    """Return what the unlock secret opens: the order commitments' secret. The keys have the token's PIN."""
+    return (place.folder / ONION_FILE,)
 
 
 def _load_pin(uri: Pkcs11Uri, place: KeyPlace) -> str:

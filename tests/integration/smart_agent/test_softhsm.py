@@ -16,7 +16,7 @@ from gateway.smart_agent.messages import Bind, RefusedReason, ReportTip, Signed,
 from gateway.smart_agent.providers.pkcs11_token import Token
 from gateway.smart_agent.providers.pkcs11_uri import parse_pkcs11_uri
 from gateway.smart_agent.providers.registry import open_keys
-from gateway.smart_agent.provision import create_agent, open_agent
+from gateway.smart_agent.provision import create_agent, open_agent, set_unlock
 from gateway.smart_agent.sealed_key import KdfLimits
 from gateway.smart_agent.unlock import create_unlock, find_unlock
 from ledger.crypto.domains import VoteKind, vote_message
@@ -115,6 +115,14 @@ def test_keys_are_made_in_the_token_and_their_signatures_verify_with_pynacl(made
     names = {path.name for path in folder.iterdir()}
     assert "onion.key" in names
     assert "sealed.key" not in names, "no private key lies in a file"
+
+
+def test_the_secret_beside_the_token_is_sealed_anew(made, folder):
+    place = KeyPlace(folder, find_unlock(folder), LIMITS)
+    (sealed,) = set_unlock(place, b"a new unlock secret")
+    assert sealed.name == "onion.key"
+    with open_in(folder) as agent:
+        assert agent.description == made
 
 
 def test_the_token_gives_no_private_key_out(made, folder):

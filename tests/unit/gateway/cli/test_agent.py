@@ -10,7 +10,7 @@ from gateway.cli import agent as agent_commands
 from gateway.cli.main import main
 from gateway.smart_agent.provision import create_agent, open_agent
 from gateway.smart_agent.sealed_key import KdfLimits
-from gateway.smart_agent.unlock import find_unlock
+from gateway.smart_agent.unlock import find_unlock, load_unlock
 
 
 @pytest.fixture
@@ -101,3 +101,35 @@ def test_without_a_log_one_line_says_so(tmp_path, capsys):
 
     assert code == 1
     assert "there is no audit log" in err
+
+
+def test_the_unlock_secret_is_changed_to_one_in_a_private_file(home, capsys, tmp_path):
+    secret = tmp_path / "new-secret"
+    secret.write_text("a new unlock secret\n")
+    command = ("agent", "change-unlock", "--to", str(secret), "--home", str(home))
+    secret.chmod(0o644)
+    code, _, err = run(capsys, *command)
+    assert code == 1
+    assert "is open to others" in err
+
+    secret.chmod(0o600)
+    code, out, _ = run(capsys, *command)
+    assert code == 0
+    assert "sealed.key in " in out
+    assert "a new unlock secret" not in out
+    assert load_unlock(find_unlock(home / "agent")) == b"a new unlock secret"
+    with open_agent(home / "agent", find_unlock(home / "agent")):
+        pass
+
+
+def test_who_has_a_credential_is_told_how_to_make_the_next(home, capsys, tmp_path, monkeypatch):
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (home / "agent" / "unlock").rename(credentials / "smartshare-unlock")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    secret = tmp_path / "new-secret"
+    secret.write_text("a new unlock secret\n")
+    secret.chmod(0o600)
+    code, out, _ = run(capsys, "agent", "change-unlock", "--to", str(secret), "--home", str(home))
+    assert code == 0
+    assert f"systemd-creds encrypt --name=smartshare-unlock {secret} " in out
