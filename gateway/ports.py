@@ -1,11 +1,13 @@
 """The seams of the gateway: small protocols that shell parts meet at, faked by name in tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+import msgspec
 
 from gateway.errors import Rejected
 from gateway.health import Overload
-from gateway.model.observation import Measured, Observation, StoredReading
+from gateway.model.observation import Decoded, Observation, StoredReading
 from gateway.model.principal import Principal
 
 StoreDone = Callable[[StoredReading | Rejected], None]
@@ -43,24 +45,27 @@ class TelemetrySource(Protocol):
         ...
 
 
+class DeviceMessages(msgspec.Struct, frozen=True, gc=False):
+    """What an authenticated device published on one telemetry topic, in order; at least one message.
+
+    A message that may come again stands alone, with a `note` of what tells it from a new one.
+    """
+
+    source: TelemetrySource
+    device: str
+    topic: str
+    payloads: Sequence[bytes]
+    note: StoreNote | None = None
+
+
 class TelemetrySink(Protocol):
     """Takes devices' messages from the broker."""
 
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
-        """Take one message that an authenticated device published on a telemetry topic.
+    def accept(self, messages: Sequence[DeviceMessages]) -> None:
+        """Take messages of any number of devices: many in one call cost the least.
 
         Messages of one device are stored in the order in which they are handed over.
         """
-        ...
-
-
-class NotingSink(TelemetrySink, Protocol):
-    """Takes messages that may come again, with what tells them from new ones."""
-
-    def accept_once(
-        self, source: TelemetrySource, device: str, topic: str, payload: bytes, note: StoreNote
-    ) -> None:
-        """Take one message like `accept`, and what `note` adds together with its reading."""
         ...
 
 
@@ -116,18 +121,13 @@ class GatewayBroker(MessageBroker, Protocol):
 class MeasuredSink(Protocol):
     """Takes from connectors what they decoded, many messages a commit: the readings store."""
 
-    def take(self, source: TelemetrySource, device: str, measured: Measured) -> None:
-        """Queue what was measured; `source` is told after its commit."""
-        ...
-
-    def take_once(
-        self, source: TelemetrySource, device: str, measured: Measured, note: StoreNote
+    def take(
+        self, messages: Sequence[DeviceMessages], decoded: Sequence[Sequence[Decoded]]
     ) -> None:
-        """Queue what was measured, together with what `note` adds."""
-        ...
+        """Queue what was measured; `decoded` tells it of each of `messages`, payload by payload.
 
-    def pass_over(self, source: TelemetrySource, refusal: Rejected | None) -> None:
-        """Answer a message that makes no reading when it is its turn; None: there is nothing wrong."""
+        Sources are told after the commit. A message that makes no reading is answered in its turn.
+        """
         ...
 
 

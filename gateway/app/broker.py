@@ -5,7 +5,7 @@ Everybody who is let in may use every topic but those that begin with `$`.
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.app.credentials import CredentialFile
@@ -18,7 +18,7 @@ from gateway.broker.settings import BrokerSettings
 from gateway.clock import SystemClock
 from gateway.errors import BrokerError, SettingsError
 from gateway.model.principal import Principal, PrincipalKind
-from gateway.ports import Authenticator, TelemetrySource
+from gateway.ports import Authenticator, DeviceMessages
 from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import BrokerSection, Home
 
@@ -193,5 +193,5 @@ class _LetEverybodyIn(Authenticator):
 class _NoTelemetry:
     """No user of this broker has topics that are readings."""
 
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:  # noqa: ARG002 - the port's
-        raise AssertionError(topic)
+    def accept(self, messages: Sequence[DeviceMessages]) -> None:
+        raise AssertionError(messages[0].topic)

@@ -5,6 +5,7 @@ A file with a mistake changes nothing: the devices that were in force stay, and 
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from gateway.app.credentials import device_principal
 from gateway.app.publishing import ReadingPublisher
@@ -16,7 +17,7 @@ from gateway.connectors.mqtt.connector import MqttConnector
 from gateway.errors import GatewayError
 from gateway.model.device import DeviceConfig
 from gateway.model.principal import Principal
-from gateway.ports import StoreNote, TelemetrySource
+from gateway.ports import DeviceMessages
 from gateway.profiles.library import ProfileLibrary
 from gateway.profiles.profile import Profile
 from gateway.readings.store import ReadingsStore
@@ -85,15 +86,9 @@ class DeviceSet:
             for topic_filter in principal.telemetry_filters
         }
 
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
-        """Take one message from the broker."""
-        self._mqtt.accept(source, device, topic, payload)
-
-    def accept_once(
-        self, source: TelemetrySource, device: str, topic: str, payload: bytes, note: StoreNote
-    ) -> None:
-        """Take one message, with what must be on disk together with its reading."""
-        self._mqtt.accept_once(source, device, topic, payload, note)
+    def accept(self, messages: Sequence[DeviceMessages]) -> None:
+        """Take messages from the broker."""
+        self._mqtt.accept(messages)
 
     async def run(self, recorder: SessionRecorder) -> None:
         """Poll the devices and watch the file until cancelled."""

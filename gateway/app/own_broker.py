@@ -6,7 +6,6 @@ from collections.abc import Callable
 from gateway.app.credentials import CredentialFile, service_principal
 from gateway.app.devices import DeviceSet
 from gateway.app.listeners import build_endpoints, needs_certificates, open_certificates
-from gateway.app.stored_exchanges import StoredExchanges
 from gateway.broker.broker import EmbeddedBroker
 from gateway.broker.durable.journal import SqliteJournal
 from gateway.broker.passwords import CredentialAuthenticator
@@ -50,7 +49,7 @@ class OwnBroker:
             devices,
             self._clock,
             journal=self._journal,
-            exchange_store=StoredExchanges(devices, store.exchanges),
+            exchange_store=store.exchanges,
         )
         self.place = section.listen
 

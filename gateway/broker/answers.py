@@ -33,35 +33,31 @@ class Answer:
 
 
 class AnswerQueue:
-    """The answers of one connection. `plain_refusal` makes the answer to a refused plain one."""
+    """The answers of one connection. `plain_refusal` makes the answer to a refused plain one.
+
+    A plain answer takes its place by joining `places`: b"" for a reading of QoS 0, which has none.
+    """
 
     def __init__(
         self, send: Callable[[bytes], None], plain_refusal: Callable[[bytes, Rejected], bytes]
     ) -> None:
         self._send = send
         self._plain_refusal = plain_refusal
-        self._places: list[bytes | Answer] = []
+        self.places: list[bytes | Answer] = []
         self._answer_count = 0  # places that are no plain bytes
-
-    def __len__(self) -> int:
-        return len(self._places)
 
     def owed(self) -> int:
         """Count the places that are messages of QoS 1 or 2."""
-        return sum(1 for place in self._places if place)
-
-    def expect_plain(self, packet: bytes) -> None:
-        """Take a place for a reading: `packet` leaves once it is settled, b"" for QoS 0."""
-        self._places.append(packet)
+        return sum(1 for place in self.places if place)
 
     def expect(self, answer: Answer) -> None:
         """Take a place for an answer that is not plain."""
-        self._places.append(answer)
+        self.places.append(answer)
         self._answer_count += 1
 
     def send_in_turn(self, packet: bytes) -> None:
         """Send a packet that waits for nothing but its turn."""
-        if self._places:
+        if self.places:
             self.expect(Answer(packet, is_ready=True))
         else:
             self._send(packet)
@@ -73,7 +69,7 @@ class AnswerQueue:
 
     def settle(self, count: int) -> None:
         """Note that the oldest `count` readings are settled."""
-        places = self._places
+        places = self.places
         if not self._answer_count:
             packets = b"".join(places[:count])  # type: ignore[arg-type]  # all are bytes
             del places[:count]
@@ -97,7 +93,7 @@ class AnswerQueue:
 
     def refuse(self, refusal: Rejected) -> None:
         """Note that the oldest reading that is not settled never will be."""
-        for position, place in enumerate(self._places):
+        for position, place in enumerate(self.places):
             if isinstance(place, bytes):
                 self._replace(position, self._plain_refusal(place, refusal) if place else b"")
                 break
@@ -108,11 +104,11 @@ class AnswerQueue:
         self._send_ready()
 
     def _replace(self, position: int, packet: bytes) -> None:
-        self._places[position] = Answer(packet, is_ready=True)
+        self.places[position] = Answer(packet, is_ready=True)
         self._answer_count += 1
 
     def _send_ready(self) -> None:
-        places = self._places
+        places = self.places
         count = 0
         packets: list[bytes] = []
         for place in places:

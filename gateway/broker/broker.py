@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gateway.broker.codec.reasons import Reason
 from gateway.broker.codec.topic_rules import is_topic_name
+from gateway.broker.collector import Collector
 from gateway.broker.connection import Connection, ConnectionHost
 from gateway.broker.core import BrokerCore
 from gateway.broker.descriptors import room_for_connections
@@ -72,8 +73,9 @@ class EmbeddedBroker:
         self._clock = clock
         self._journal = journal or VolatileJournal()
         reporter = RefusalReporter(settings.gateway, self.publish, clock)
+        self._collector = Collector(telemetry)
         self._core = BrokerCore(
-            settings, telemetry, reporter, clock, self._journal, exchange_store=exchange_store
+            settings, self._collector, reporter, clock, self._journal, exchange_store=exchange_store
         )
         self._core.on_due = self._schedule
         self._gate = ConnectionGate(settings)
@@ -175,6 +177,7 @@ class EmbeddedBroker:
         self._listeners.stop_accepting()
         for connection in list(self._connections):
             connection.end("the broker stops", Reason.SERVER_SHUTTING_DOWN)
+        self._collector.hand_over()  # also what is not acknowledged any more is kept
         await self._listeners.wait_closed()
         await self._stack.aclose()
         if self._timer is not None:

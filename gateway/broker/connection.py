@@ -1,6 +1,7 @@
 """One TCP connection: moves bytes between the socket and its `ClientLink`, and keeps the time.
 
-Rule 1: outgoing bytes of one turn of the event loop leave in one write.
+Rule 1: outgoing bytes of one turn of the event loop leave in one write, but for the answers to
+readings, of which a commit settles many: they leave at once, before the next commit begins.
 Rule 2: a peer that does not read is not read from either; without progress it is cut off.
 Rule 3: every wait has an end: for CONNECT, for its verification, for keep-alive, for writing.
 """
@@ -140,6 +141,14 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._outgoing.append(data)
         self._outgoing_bytes += len(data)
+
+    def send_now(self, data: bytes) -> None:
+        """Send bytes behind what is queued."""
+        if self._outgoing or self._is_closed or self._transport is None:
+            self.send(data)
+            self._write_outgoing()
+        else:
+            self._transport.write(data)
 
     def room(self) -> int:
         """Return how much of `_UNSENT_BYTES_MAX` is left for what waits for the peer."""

@@ -21,7 +21,6 @@ from functools import partial
 from gateway.broker.changes import SessionKey
 from gateway.broker.ports import CommitDone, ExchangeStore
 from gateway.broker.recorder import Recorder
-from gateway.ports import StoreNote, TelemetrySource
 
 
 class Exchanges:
@@ -37,14 +36,10 @@ class Exchanges:
         """Return the packet ids that the store has of these sessions; it forgets all others."""
         return self._store.load(sessions) if self._store is not None else {}
 
-    def accept_once(
-        self, source: TelemetrySource, device: str, topic: str, payload: bytes, note: StoreNote
-    ) -> bool:
-        """Hand a reading to the store, which calls `note` if it takes it; False without a store."""
-        if self._store is None:
-            return False
-        self._store.accept_once(source, device, topic, payload, note)
-        return True
+    @property
+    def has_store(self) -> bool:
+        """Whether readings are to be noted."""
+        return self._store is not None
 
     def note(self, session: SessionKey, packet_id: int) -> None:
         """Put a packet id into the commit of the reading that the store takes now."""

@@ -6,6 +6,8 @@ Rule 2: where the store failed nothing is acknowledged: the connection is closed
 sends the message again.
 """
 
+from collections import deque
+from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
@@ -18,6 +20,7 @@ from gateway.broker.message import Message
 from gateway.broker.session.driver import Session
 from gateway.broker.session.outlet import Outlet
 from gateway.errors import Rejected, RejectReason
+from gateway.ports import DeviceMessages, StoreNote
 
 _STORE_FAILURES = (RejectReason.STORE_FAILED, RejectReason.OVERLOADED)
 _REASONS = {
@@ -32,8 +35,8 @@ _REASONS = {
 class HandoverLink(Outlet, Protocol):
     """What the handover asks of its link, beside what a session does."""
 
-    def send(self, data: bytes) -> None:
-        """Send to the peer."""
+    def send_now(self, data: bytes) -> None:
+        """Send to the peer, not only at the end of the turn."""
         ...
 
     def caught_up(self) -> None:
@@ -47,7 +50,8 @@ class Handover:
     def __init__(
         self, core: BrokerCore, link: HandoverLink, session: Session, version: Version
     ) -> None:
-        self.answers = AnswerQueue(link.send, self._refuse_plain)
+        self.answers = AnswerQueue(link.send_now, self._refuse_plain)
+        self._places = self.answers.places
         self._core = core
         self._link = link
         self._session = session
@@ -56,37 +60,51 @@ class Handover:
         self._device = session.principal.name
         self._share = core.pending
         self._share.enter()
-        # Of each reading that is not settled, the oldest first.
-        self._sizes: list[int] = []
-        self._topics: list[str] = []
-        self._bytes = 0
+        # What is not settled, the oldest first, but for `_settled` readings of the first item. Each
+        # reading has a place among the answers.
+        self._unsettled: deque[tuple[str, Sequence[bytes]]] = deque()
+        self._settled = 0
+        self._bytes = 0  # of `_unsettled`
         self.was_behind = False
 
     def is_behind(self) -> bool:
         """Tell whether the connection must wait; if so, `caught_up` follows."""
         share = self._share
-        if (
-            len(self._sizes) < share.messages_max
-            and self._bytes < share.bytes_max
-            and len(self.answers) < share.messages_max
-        ):
+        if len(self._places) < share.messages_max and self._bytes < share.bytes_max:
             return False
         self.was_behind = True
         return True
+
+    def room(self, size: int) -> int:
+        """Return how many readings of `size` bytes may be taken before it must wait, at least 1."""
+        share = self._share
+        bytes_left = share.bytes_max - self._bytes
+        return max(1, min(share.messages_max - len(self._places), -(-bytes_left // (size or 1))))
 
     def closed(self) -> None:
         """Give the share back: the connection is over."""
         self._share.leave()
 
-    def take(self, topic: str, payload: bytes, packet: bytes) -> None:
-        """Give the sink a reading; `packet` leaves once it is settled, b"" for QoS 0."""
-        self.answers.expect_plain(packet)
-        self._hand_over(topic, payload)
+    def take(
+        self,
+        topic: str,
+        payloads: Sequence[bytes],
+        packets: Sequence[bytes],
+        note: StoreNote | None = None,
+    ) -> None:
+        """Give the sink readings; each of `packets` leaves once its own is settled, b"" for QoS 0.
+
+        There are none where the readings have places already.
+        """
+        self._places.extend(packets)
+        self._unsettled.append((topic, payloads))
+        self._bytes += sum(map(len, payloads))
+        self._accept((DeviceMessages(self, self._device, topic, payloads, note),))
 
     def take_kept(self, topic: str, payload: bytes, packet_id: int) -> None:
         """Give the sink a reading of QoS 1 that kept sessions get too, or that is retained."""
         self.answers.expect(_KeptReading(self, packet_id))
-        self._hand_over(topic, payload)
+        self.take(topic, (payload,), ())
 
     def take_once(self, message: Message, packet_id: int) -> None:
         """Give the sink a reading of QoS 2; subscribers get it when it is stored."""
@@ -96,21 +114,19 @@ class Handover:
             reading.is_unsettled = False
             self.pass_on_once(message, packet_id, reading)
             return
-        self._hold(message.topic, message.payload)
-        note = partial(self._session.note, packet_id)
-        names = self._device, message.topic
-        if not self._core.exchanges.accept_once(self, *names, message.payload, note):
-            self._accept(self, *names, message.payload)
+        note = partial(self._session.note, packet_id) if self._core.exchanges.has_store else None
+        self.take(message.topic, (message.payload,), (), note)
 
     def settled(self, count: int) -> None:
         """The sink has the oldest `count` readings."""
         self._release(count)
         self.answers.settle(count)
-        self._catch_up()
+        if self.was_behind:
+            self._catch_up()
 
     def refused(self, refusal: Rejected) -> None:
         """The sink does not take the oldest reading."""
-        topic = self._topics[0]
+        topic, _ = self._unsettled[0]
         self._release(1)
         self._core.tally.rejected += 1
         self._core.reporter.rejected(self._session.principal, topic, refusal)
@@ -180,31 +196,22 @@ class Handover:
         """Close the connection, so that what is not acknowledged is sent again."""
         self._link.close(f"a reading was not stored ({refusal.detail})", Reason.SERVER_BUSY)
 
-    def _hand_over(self, topic: str, payload: bytes) -> None:
-        size = len(payload)
-        self._sizes.append(size)
-        self._topics.append(topic)
-        self._bytes += size
-        self._accept(self, self._device, topic, payload)
-
-    def _hold(self, topic: str, payload: bytes) -> None:
-        self._sizes.append(len(payload))
-        self._topics.append(topic)
-        self._bytes += len(payload)
-
     def _release(self, count: int) -> None:
-        self._bytes -= sum(self._sizes[:count])
-        del self._sizes[:count]
-        del self._topics[:count]
+        unsettled = self._unsettled
+        settled = self._settled + count
+        while settled and settled >= len(unsettled[0][1]):
+            _, payloads = unsettled.popleft()
+            settled -= len(payloads)
+            self._bytes -= sum(map(len, payloads))
+        self._settled = settled
 
     def _catch_up(self) -> None:
         share = self._share
         # At half of what may be pending, so that reading does not stop and go for every message.
         if (
             self.was_behind
-            and len(self._sizes) <= share.messages_max // 2
+            and len(self._places) <= share.messages_max // 2
             and self._bytes <= share.bytes_max // 2
-            and len(self.answers) <= share.messages_max // 2
         ):
             self.was_behind = False
             self._link.caught_up()

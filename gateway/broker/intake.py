@@ -29,6 +29,7 @@ _ROUTES_MAX = 256  # topics remembered per connection
 _SHORT_LENGTH_MAX = 0x7F  # a remaining length of one byte
 _MIDDLE_LENGTH_MAX = 0x3FFF  # of two
 _PUBACK_HEAD = b"\x40\x02"
+_NO_PACKET_ID = b"\0\0"
 
 
 class _Route:
@@ -54,26 +55,49 @@ class Intake:
         self._session = session
         self._version = version
         self._handover = handover
+        self._trie = core.trie
+        self._has_properties = version.has_reasons
         self._routes: dict[bytes, _Route] = {}
         self._aliases: dict[int, bytes] = {}
         # The last plain reading of QoS 1: a packet that begins with the same fixed header and topic,
         # or at least the same flags and topic, is like it in all but packet id and payload.
         self._last_route: _Route | None = None
         self._last_head = b""
-        self._last_length = 0
+        self.last_length = 0
         self._last_first = 0
         self._last_topic = b""
 
-    def take_like_last(self, data: bytes, position: int) -> int:
-        """Take the packet at `position` if it is a reading like the last; return its end, else 0."""
-        route = self._last_route
-        if route is None or not data.startswith(self._last_head, position):
+    def take_like_last(self, data: bytes, position: int, count_max: int) -> int:
+        """Take the packets from `position` on that are readings like the last; return how many.
+
+        Each takes `last_length` bytes. Where subscribers get them too, they are left to `take`.
+        """
+        route, head, length = self._last_route, self._last_head, self.last_length
+        if route is None or not data.startswith(head, position):
             return 0
-        end = position + self._last_length
-        if end > len(data):
+        if route.version != self._trie.version or route.matches:
             return 0
-        is_taken = self._take_plain(route, data, position + len(self._last_head), end)
-        return end if is_taken else 0
+        has_properties = self._has_properties
+        id_place = len(head)
+        payload_place = id_place + 3 if has_properties else id_place + 2
+        room = self._handover.room(length - payload_place)
+        count_max = min(count_max, room, (len(data) - position) // length)
+        if has_properties:
+            count_max = min(count_max, self._room_for_unanswered())
+        packets: list[bytes] = []
+        payloads: list[bytes] = []
+        while len(packets) < count_max and data.startswith(head, position):
+            start = position + payload_place
+            packet_id = data[position + id_place : position + id_place + 2]
+            if packet_id == _NO_PACKET_ID or (has_properties and data[start - 1]):
+                break
+            position += length
+            packets.append(_PUBACK_HEAD + packet_id)
+            payloads.append(data[start:position])
+        if packets:
+            self._core.tally.received += len(packets)
+            self._handover.take(route.topic, payloads, packets)
+        return len(packets)
 
     def take(self, first: int, data: bytes, start: int, end: int) -> None:
         """Take the PUBLISH whose body lies between `start` and `end`."""
@@ -114,7 +138,7 @@ class Intake:
                 return False  # it has properties
             start += 1
             self._check_receive_maximum(1)
-        if start > end or packet_id == b"\0\0":
+        if start > end or packet_id == _NO_PACKET_ID:
             return False
         self._core.tally.received += 1
         self._take_reading(route, data[start:end], packet_id)
@@ -122,19 +146,24 @@ class Intake:
 
     def _take_reading(self, route: _Route, payload: bytes, packet_id: bytes) -> None:
         """Hand over a reading of QoS 1 that carries nothing beside its payload."""
-        core = self._core
-        if route.version != core.trie.version:
-            route.version = core.trie.version
-            route.matches = core.trie.match(route.topic)
-        if route.matches:
+        matches = self._find_matches(route)
+        if matches:
+            core = self._core
             recorded = core.recorder.count
             message = Message(route.topic, payload, 1, is_retained=False)
-            core.distribute(message, route.matches, self._session)
+            core.distribute(message, matches, self._session)
             if core.recorder.count != recorded:
                 number = int.from_bytes(packet_id, "big")
                 self._handover.take_kept(route.topic, payload, number)
                 return
-        self._handover.take(route.topic, payload, _PUBACK_HEAD + packet_id)
+        self._handover.take(route.topic, (payload,), (_PUBACK_HEAD + packet_id,))
+
+    def _find_matches(self, route: _Route) -> Matches:
+        trie = self._trie
+        if route.version != trie.version:
+            route.version = trie.version
+            route.matches = trie.match(route.topic)
+        return route.matches
 
     def _remember(self, route: _Route, first: int, data: bytes, body: tuple[int, int]) -> None:
         """Note how a plain reading begins."""
@@ -147,7 +176,7 @@ class Intake:
         self._last_first = first
         self._last_head = data[head:topic_end]
         self._last_topic = data[start:topic_end]
-        self._last_length = end - head
+        self.last_length = end - head
 
     def _pass_on(self, route: _Route, published: Publication) -> None:
         message = self._message(route, published)
@@ -165,7 +194,7 @@ class Intake:
             self._handover.take_kept(route.topic, payload, packet_id)
         else:
             packet = self._handover.encode_success(PUBACK, packet_id) if published.qos else b""
-            self._handover.take(route.topic, payload, packet)
+            self._handover.take(route.topic, (payload,), (packet,))
 
     def _answer(self, published: Publication, *, is_recorded: bool) -> None:
         handover, packet_id = self._handover, published.packet_id
@@ -205,13 +234,17 @@ class Intake:
 
     def _check_receive_maximum(self, qos: int) -> None:
         """Refuse more unanswered messages than CONNACK allowed [MQTT-3.3.4-9]."""
-        received = self._session.state.received
-        if qos and len(self._handover.answers) + len(received) >= RECEIVE_MAX:
+        if qos and self._room_for_unanswered() <= 0:
+            received = self._session.state.received
             waiting = self._handover.answers.owed() + sum(received.values())
             if waiting >= RECEIVE_MAX:
                 raise MalformedPacketError(
                     "more unacknowledged messages than allowed", Reason.RECEIVE_MAXIMUM_EXCEEDED
                 )
+
+    def _room_for_unanswered(self) -> int:
+        """Return how many more messages may be unanswered; not less than this, if it is positive."""
+        return RECEIVE_MAX - len(self._handover.answers.places) - len(self._session.state.received)
 
     def _get_refusal(self, route: _Route, published: Publication) -> Reason | None:
         if not route.is_allowed:

@@ -52,6 +52,7 @@ class ClientLink:
 
     def __init__(self, context: LinkContext, shell: LinkShell) -> None:
         self.send = shell.send
+        self.send_now = shell.send_now
         self.room = shell.room
         self.keep_alive_s = 0
         self._context = context
@@ -220,15 +221,19 @@ class ClientLink:
         self._needed = 0
         intake = self._intake
         while position < size and not self._is_held:
-            packets_left -= 1
-            if not packets_left or self._core.deliveries >= deliveries_max:
+            if packets_left <= 0 or self._core.deliveries >= deliveries_max:
+                packets_left = _PACKETS_PER_TURN_MAX
                 deliveries_max += _DELIVERIES_PER_TURN_MAX
                 self._let_others_go()
                 continue  # of one that went away, all that came is taken at once
-            if intake is not None and (end := intake.take_like_last(data, position)):
-                position = end
+            if intake is not None and (
+                count := intake.take_like_last(data, position, packets_left)
+            ):
+                packets_left -= count
+                position += count * intake.last_length
                 self._hold_if_behind()
                 continue
+            packets_left -= 1
             first = data[position]
             bounds = wire.frame_bounds(data, position, self._frame_limit(first))
             if bounds is None or bounds[1] > size:
@@ -253,9 +258,10 @@ class ClientLink:
         return self._limits.connect_bytes_max
 
     def _hold_if_behind(self) -> None:
-        if self._handover is None or not self.takes_more:
+        handover = self._handover
+        if handover is None or not (handover.is_behind() or self._requests.is_behind()):
             return
-        if self._handover.is_behind() or self._requests.is_behind():
+        if self.takes_more:
             self._is_held = True
             self._shell.hold()
 

@@ -12,6 +12,10 @@ class LinkShell(Protocol):
         """Queue bytes for the peer; what a closed connection is given is dropped."""
         ...
 
+    def send_now(self, data: bytes) -> None:
+        """Send bytes behind what is queued, and do not wait for the end of the turn."""
+        ...
+
     def room(self) -> int:
         """Return how many bytes the peer takes now; when there is none, `ClientLink.pump` follows."""
         ...

@@ -26,7 +26,6 @@ from collections.abc import Callable, Collection
 from typing import Protocol, TypeAlias
 
 from gateway.broker.changes import Change, SessionKey, StoredState
-from gateway.ports import StoreNote, TelemetrySource
 
 CommitDone: TypeAlias = Callable[[str | None], None]
 """Gets None after the commit, or in a few words why it failed: then nothing is acknowledged."""
@@ -61,12 +60,6 @@ class ExchangeStore(Protocol):
 
     def load(self, sessions: Collection[SessionKey]) -> dict[SessionKey, frozenset[int]]:
         """Return the packet ids of these sessions, and forget all others. Raises `StoreError`."""
-        ...
-
-    def accept_once(
-        self, source: TelemetrySource, device: str, topic: str, payload: bytes, note: StoreNote
-    ) -> None:
-        """Take a reading like a `TelemetrySink`; call `note` if there is one to store."""
         ...
 
     def note(self, session: SessionKey, packet_id: int) -> None:

@@ -21,7 +21,7 @@ from gateway.errors import Rejected, RejectReason
 from gateway.messaging.cluster_client import ClusterClient, ClusterLogin, ClusterMessage
 from gateway.messaging.redelivery import Arrival, DeliveryBook, Verdict, compute_digest
 from gateway.model import topics
-from gateway.ports import NotingSink
+from gateway.ports import DeviceMessages, TelemetrySink
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class ClusterBroker:
         self,
         login: ClusterLogin,
         gateway: str,
-        sink: NotingSink,
+        sink: TelemetrySink,
         notes: DeliveryNotes,
         telemetry: Telemetry,
     ) -> None:
@@ -164,8 +164,7 @@ class ClusterBroker:
             if len(self._waiting) >= WAITING_MAX:
                 self.dropped += 1
             else:
-                self._waiting.append(_Waiting(device, message.topic, None))
-                self._sink.accept(self, device, message.topic, message.payload)
+                self._store(message, device, None)
         else:
             self._take(message, device)
 
@@ -194,11 +193,15 @@ class ClusterBroker:
         digest = compute_digest(message.topic, message.payload)
         verdict, arrival = self._book.arrive(message.packet_id, digest, is_dup=message.is_dup)
         if verdict is Verdict.STORE:
-            self._waiting.append(_Waiting(device, message.topic, arrival))
-            note = partial(self._note, arrival)
-            self._sink.accept_once(self, device, message.topic, message.payload, note)
+            self._store(message, device, arrival)
         elif verdict is Verdict.ACKNOWLEDGE:
             self._acknowledge(arrival)
+
+    def _store(self, message: ClusterMessage, device: str, arrival: Arrival | None) -> None:
+        self._waiting.append(_Waiting(device, message.topic, arrival))
+        note = None if arrival is None else partial(self._note, arrival)
+        payloads = (message.payload,)
+        self._sink.accept((DeviceMessages(self, device, message.topic, payloads, note),))
 
     def _note(self, arrival: Arrival) -> None:
         forgotten = self._book.take_forgettable()

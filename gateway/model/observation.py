@@ -1,9 +1,11 @@
 """What connectors hand to the store, and what the store hands on."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import msgspec
 
+from gateway.errors import Rejected
 from ledger.types.reading import Quantity, Reading
 
 
@@ -29,6 +31,10 @@ class Measured(msgspec.Struct, frozen=True, gc=False):
 
     quantities: tuple[Quantity, ...]
     source_time_ms: int | None = None
+
+
+Decoded: TypeAlias = Measured | Rejected | None
+"""What became of one message; None: there is nothing wrong, and no reading in it."""
 
 
 @dataclass(frozen=True, slots=True)

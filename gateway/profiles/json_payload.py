@@ -11,7 +11,7 @@ from typing import NoReturn, TypeAlias
 
 from gateway.errors import Rejected, RejectReason
 from gateway.model import topics
-from gateway.model.observation import Measured
+from gateway.model.observation import Decoded, Measured
 from gateway.profiles.json_template import JsonTemplate
 from gateway.profiles.profile import DEVICE_PLACEHOLDER, Profile
 from gateway.profiles.rounding import Rounder, round_decimal
@@ -155,46 +155,48 @@ class JsonProfile:
 
 
 class JsonDecoder:
-    """Decodes the messages of one device: knows its topics, and how its last message was written."""
+    """Decodes the messages of one device: knows its topics, and how its last message was written.
+
+    On `known_topics` come readings; `template` is tried first, if there is one.
+    """
 
     def __init__(self, profile: Profile, device: str, meaning: JsonProfile) -> None:
         assert profile.mqtt is not None, f"{profile.name} is not an MQTT profile"
         self._meaning = meaning
-        self._template: JsonTemplate | None = None
+        self.template: JsonTemplate | None = None
         self._ignored = {_fill(topic, device) for topic in profile.mqtt.ignored_topics}
-        self._known = {_fill(topic, device) for topic in profile.mqtt.topics}
+        self.known_topics = {_fill(topic, device) for topic in profile.mqtt.topics}
         self._up_filter = topics.device("+", device, "up")
 
-    def decode(self, topic: str, payload: bytes) -> Measured | Rejected | None:
+    def decode(self, topic: str, payload: bytes) -> Decoded:
         """Return what a message says; None for a known topic without readings."""
-        if topic not in self._known:
+        if topic not in self.known_topics:
             if topic in self._ignored:
                 return None
             if not topics.matches(self._up_filter, topic):
                 return Rejected(
                     RejectReason.UNKNOWN_TOPIC, f"{topic[:100]!r} is not in the profile"
                 )
-            if len(self._known) < _KNOWN_TOPICS_MAX:
-                self._known.add(topic)
-        if self._template is not None:
-            measured = self._template.decode(payload)
+            if len(self.known_topics) < _KNOWN_TOPICS_MAX:
+                self.known_topics.add(topic)
+        if self.template is not None:
+            measured = self.template.decode(payload)
             if measured is not None:
                 return measured
-        return self._decode_another(payload)
+        return self.decode_another(payload)
 
-    def _decode_another(self, payload: bytes) -> Measured | Rejected:
+    def decode_another(self, payload: bytes) -> Measured | Rejected:
         """Decode a message that is not written like the one before."""
         for template in self._meaning.templates:
             measured = template.decode(payload)
             if measured is not None:
-                self._template = template
+                self.template = template
                 return measured
+        self.template = None
         return self._meaning.decode(payload)
 
 
-def decode_json(
-    profile: Profile, device: str, topic: str, payload: bytes
-) -> Measured | Rejected | None:
+def decode_json(profile: Profile, device: str, topic: str, payload: bytes) -> Decoded:
     """Decode a single message; who decodes many keeps a `JsonDecoder` per device."""
     return JsonDecoder(profile, device, JsonProfile(profile)).decode(topic, payload)
 

@@ -12,6 +12,7 @@ An expression never has two ways to go on, so it is matched in one pass.
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from operator import add
 from typing import Self
 
 from gateway.errors import Rejected
@@ -22,7 +23,6 @@ from ledger.types.reading import Quantity
 
 PAYLOAD_BYTES_MAX = 2 * 1024  # an expression takes some ten times as much memory
 _MS_POWER = 3  # of ten: from seconds
-_MS_PER_S = 10**_MS_POWER
 
 _TOO_LARGE = INTEGER_MAX + 1  # out of every range
 
@@ -33,37 +33,68 @@ _TOKEN = re.compile(
 _NUMBER_GAP = rb"(-?(?:0|[1-9][0-9]{0,17}))(?:\.([0-9]{1,18}))?"
 _OTHER_NUMBER_GAP = rb"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?"
 _TEXT_GAP = rb'"([0-9A-Z:+. -]{1,40})()"'
+_FRAME = b"\n"  # stands before and after each of many messages that are matched together
 
 LookUp = Callable[[bytes], Sequence[object]]
 """Returns the value for each quantity of a message, then the time's if there is one; None: absent."""
 
+Row = tuple[bytes, ...]
+"""The groups of a match; of an optional one that is absent, nothing."""
+
+
+class _Number:
+    """Reads a gap's numbers as integers at a scale, `power` digits after the point."""
+
+    def __init__(self, power: int) -> None:
+        self._power = power
+        self._factors: tuple[int, ...] = tuple(
+            10 ** (power - digits) for digits in range(power + 1)
+        )
+
+    def read(self, whole: bytes, fraction: bytes) -> int:
+        """Return one number; `_TOO_LARGE` if it has too many digits."""
+        if len(fraction) <= self._power:
+            return int(whole + fraction) * self._factors[len(fraction)]
+        value = round_decimal(Decimal(f"{whole.decode()}.{fraction.decode()}"), self._power)
+        return _TOO_LARGE if value is None else value
+
+    def read_all(self, wholes: Sequence[bytes], fractions: Sequence[bytes]) -> list[int]:
+        """Return many numbers: soonest where all have as many digits after the point."""
+        digits, *others = set(map(len, fractions))
+        if others or digits > self._power:
+            return list(map(self.read, wholes, fractions))
+        values = list(map(int, map(add, wholes, fractions) if digits else wholes))
+        factor = self._factors[digits]
+        return values if factor == 1 else [value * factor for value in values]
+
+
+class _TimeText:
+    """Reads a gap's texts as Unix ms; 0 is no time."""
+
+    def read_all(self, texts: Sequence[bytes], _: Sequence[bytes]) -> list[int]:
+        """Return many times."""
+        times = (parse_time_text(text.decode(), "") for text in texts)
+        return [0 if time is None or isinstance(time, Rejected) else time for time in times]
+
 
 class JsonTemplate:
     """Decodes messages that are written like the one it was learned from."""
-
-    __slots__ = ("_fields", "_match", "_time_place")
 
     def __init__(
         self,
         expression: bytes,
         places: Sequence[int | None],
         rounders: Sequence[Rounder],
-        time_place: int | None,
+        time: tuple[int, _Number | _TimeText] | None,
     ) -> None:
         """Use `learn`. A place is the index of a value's first group in the match."""
         self._match = re.compile(expression).fullmatch
-        self._time_place = time_place
-        # Of each quantity: the groups before and after the point, -1 for no value; the factor to
-        # its scale by how many digits stand after the point; its range, parts and empty value.
+        framed = re.compile(_FRAME + expression + _FRAME)
+        self._find_framed = None if b"\n" in expression else framed.findall
         self._fields = tuple(
-            (
-                -1 if place is None else place,
-                -1 if place is None else place + 1,
-                tuple(10 ** (one.power - digits) for digits in range(one.power + 1)),
-                *(one.low, one.high, one.name, one.scale, one.unit, one.quantity(None)),
-            )
-            for place, one in zip(places, rounders, strict=True)
+            (place, _Number(one.power), one) for place, one in zip(places, rounders, strict=True)
         )
+        self._time = time
 
     @classmethod
     def learn(cls, payload: bytes, rounders: Sequence[Rounder], look_up: LookUp) -> Self | None:
@@ -78,41 +109,68 @@ class JsonTemplate:
             return None
         read = sorted({index for index in found if index is not None})
         places = [None if index is None else 2 * read.index(index) for index in found]
-        time_place = places[-1] if len(places) > len(rounders) else None
+        time = None
+        if len(places) > len(rounders) and (place := places[-1]) is not None:
+            is_text = tokens[read[place // 2]].lastgroup == "text"
+            time = place, _TimeText() if is_text else _Number(_MS_POWER)
         expression = _build_expression(payload, tokens, read)
-        return cls(expression, places[: len(rounders)], rounders, time_place)
+        return cls(expression, places[: len(rounders)], rounders, time)
 
     def decode(self, payload: bytes) -> Measured | None:
         """Return what a message says, or None if the long way must tell."""
-        found = self._match(payload)
-        if found is None:
+        return self.decode_all((payload,))[0]
+
+    def decode_all(self, payloads: Sequence[bytes]) -> list[Measured | None]:
+        """Return what each of many messages says; None where the long way must tell."""
+        rows = self._match_together(payloads)
+        if rows is not None:
+            return self._read(rows)
+        found = [self._match(payload) for payload in payloads]
+        read = iter(self._read([one.groups(b"") for one in found if one is not None]))
+        return [None if one is None else next(read) for one in found]
+
+    def _match_together(self, payloads: Sequence[bytes]) -> list[Row] | None:
+        """Return each message's groups from one search through all, or None: match each by itself.
+
+        No message can change how another is read: none holds a frame's byte, and neither does what
+        the expression matches between its two. So each find is one whole message, and as many
+        finds as messages are all of them, in order.
+        """
+        if self._find_framed is None or len(payloads) == 1:
             return None
-        digits = found.groups()
+        framed = b"%b%b%b" % (_FRAME, (_FRAME + _FRAME).join(payloads), _FRAME)
+        if framed.count(_FRAME) != 2 * len(payloads):
+            return None
+        rows: list[Row] = self._find_framed(framed)
+        return rows if len(rows) == len(payloads) else None
+
+    def _read(self, rows: Sequence[Row]) -> list[Measured | None]:
+        """Return what messages say whose groups are `rows`, column by column."""
+        if not rows:
+            return []
+        columns = list(zip(*rows, strict=True))
         quantities = []
-        for whole, after, factors, low, high, name, scale, unit, nothing in self._fields:
-            if whole < 0:
-                quantities.append(nothing)
+        for place, number, one in self._fields:
+            nothing = one.quantity(None)
+            if place is None:
+                quantities.append([nothing] * len(rows))
                 continue
-            fraction = digits[after]
-            if fraction is None:
-                value = int(digits[whole]) * factors[0]
-            elif len(fraction) < len(factors):
-                value = int(digits[whole] + fraction) * factors[len(fraction)]
-            else:
-                value = _round(digits[whole], fraction, len(factors) - 1)
-            is_valid = low <= value <= high
-            quantities.append(Quantity(name, value, scale, unit) if is_valid else nothing)
-        time_ms = None
-        place = self._time_place
-        if place is not None:
-            fraction = digits[place + 1]
-            if fraction is None:
-                time_ms = int(digits[place]) * _MS_PER_S
-            else:
-                time_ms = _read_time_ms(digits[place], fraction)
-            if not 0 < time_ms <= SOURCE_TIME_MAX_MS:
-                return None
-        return Measured(tuple(quantities), time_ms)
+            low, high, name, scale, unit = one.low, one.high, one.name, one.scale, one.unit
+            quantities.append(
+                [
+                    Quantity(name, value, scale, unit) if low <= value <= high else nothing
+                    for value in number.read_all(columns[place], columns[place + 1])
+                ]
+            )
+        measured = zip(*quantities, strict=True)
+        if self._time is None:
+            return [Measured(values) for values in measured]
+        place, time = self._time
+        times = time.read_all(columns[place], columns[place + 1])
+        return [
+            Measured(values, time_ms) if 0 < time_ms <= SOURCE_TIME_MAX_MS else None
+            for values, time_ms in zip(measured, times, strict=True)
+        ]
 
 
 _NOWHERE = -1
@@ -156,17 +214,3 @@ def _write_gap(token: re.Match[bytes], *, is_read: bool) -> bytes:
     if token.lastgroup == "text":
         return _TEXT_GAP if is_read else re.escape(token[0])
     return _NUMBER_GAP if is_read else _OTHER_NUMBER_GAP
-
-
-def _round(whole: bytes, fraction: bytes, power: int) -> int:
-    """Return a number that has more digits than are kept, as the long way rounds it."""
-    value = round_decimal(Decimal(f"{whole.decode()}.{fraction.decode()}"), power)
-    return _TOO_LARGE if value is None else value
-
-
-def _read_time_ms(whole: bytes, fraction: bytes) -> int:
-    """Return the Unix ms of seconds with a fraction, or of a text if `fraction` is empty; 0: none."""
-    if fraction:
-        return _round(whole, fraction, _MS_POWER)
-    time_ms = parse_time_text(whole.decode(), "")
-    return 0 if time_ms is None or isinstance(time_ms, Rejected) else time_ms

@@ -3,11 +3,14 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any, TypeVar
 
 from gateway.errors import Rejected
 from gateway.ports import TelemetrySource
 from gateway.readings.runs import Run
+
+GROWING_TURNS_MAX = 8  # some milliseconds under load; a lone reading waits for none
 
 Result = TypeVar("Result")
 Job = Callable[[sqlite3.Connection], Result]
@@ -18,7 +21,17 @@ QueuedJob = tuple[Job[Any], Callable[[Any], None], asyncio.Future[Any]]
 class CommitGroup:
     """What one commit writes, and who waits for it."""
 
-    __slots__ = ("byte_count", "count", "jobs", "must_fold", "refusals", "runs", "waiting")
+    __slots__ = (
+        "_turns",
+        "byte_count",
+        "count",
+        "count_seen",
+        "jobs",
+        "must_fold",
+        "refusals",
+        "runs",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.runs: dict[int, Run] = {}
@@ -28,6 +41,15 @@ class CommitGroup:
         self.must_fold = False
         self.waiting: dict[TelemetrySource, int] = {}  # since its last refusal in this group
         self.refusals: list[Answer] = []
+        self.count_seen = 0  # when this was last looked at
+        self._turns = 0
+
+    def is_growing(self) -> bool:
+        """Tell whether to wait for another turn of the event loop: this one brought readings."""
+        has_grown = self.count > self.count_seen
+        self.count_seen = self.count
+        self._turns += 1
+        return has_grown and self._turns <= GROWING_TURNS_MAX
 
     def refuse(self, source: TelemetrySource, refusal: Rejected) -> None:
         """Note that a source's next answer is a refusal."""
@@ -35,7 +57,8 @@ class CommitGroup:
 
     def answers(self) -> list[Answer]:
         """Return what the sources are told after the commit."""
-        return [*self.refusals, *((source, count, None) for source, count in self.waiting.items())]
+        waiting = self.waiting
+        return [*self.refusals, *zip(waiting, waiting.values(), repeat(None))]
 
     def failures(self, refusal: Rejected) -> Iterator[Answer]:
         """Give what the sources are told if there is no commit."""

@@ -6,6 +6,8 @@ it handed over, refusals included.
 Rule 3: what follows from a commit in memory is noted before anything of the next one is.
 Rule 4: on a full disk nothing is answered and nothing is lost: the group is tried again until there is
 room. Any other error ends the queue: everything that waits is refused.
+Rule 5: a commit costs much the same for one reading as for hundreds, so it waits while each turn of
+the event loop brings more, but only for some turns.
 
 Where the disk commits fast, a group is written on the event loop itself: handing it to a thread
 costs more than the commit. Where commits are slow (SD cards), a thread writes while the loop goes
@@ -16,7 +18,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future as ThreadFuture, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import chain
@@ -79,18 +81,31 @@ class CommitQueue:
         self._slow_commits = 0
         self._thread_groups = 0
 
-    def put(self, device: int, sequence: int, encoded: bytes, source: TelemetrySource) -> None:
-        """Queue the next reading of a device, by its key; `source` is told after the commit."""
+    def put(
+        self, device: int, first: int, readings: Sequence[bytes], source: TelemetrySource
+    ) -> None:
+        """Queue the next readings of a device, by its key, from sequence `first` on.
+
+        `source` is told of them after their commit, or commits where one would be too large.
+        """
         group = self._open_group or self._start_group()
+        count = len(readings)
+        group_count = group.count + count
+        byte_count = group.byte_count + sum(map(len, readings))
+        if count > 1 and (group_count > GROUP_READINGS_MAX or byte_count > GROUP_BYTES_MAX):
+            half = count // 2
+            self.put(device, first, readings[:half], source)
+            self.put(device, first + half, readings[half:], source)
+            return
         run = group.runs.get(device)
         if run is None:
-            group.runs[device] = Run(device, sequence, [encoded])
+            group.runs[device] = Run(device, first, list(readings))
         else:
-            run.readings.append(encoded)
+            run.readings.extend(readings)
         waiting = group.waiting
-        waiting[source] = waiting.get(source, 0) + 1
-        group.count += 1
-        group.byte_count += len(encoded)
+        waiting[source] = waiting.get(source, 0) + count
+        group.count = group_count
+        group.byte_count = byte_count
         if group.count >= GROUP_READINGS_MAX or group.byte_count >= GROUP_BYTES_MAX:
             self._open_group = None
             self.is_full = len(self._groups) >= QUEUE_GROUPS_MAX
@@ -187,6 +202,7 @@ class CommitQueue:
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._is_running = True
+        self._groups[-1].count_seen = self._groups[-1].count
         self._loop.call_soon(self._flush)
 
     def _go_on(self) -> None:
@@ -197,6 +213,9 @@ class CommitQueue:
     def _flush(self) -> None:
         if not self._groups:
             return  # closed, or failed, after this was scheduled
+        if self._groups[0] is self._open_group and self._open_group.is_growing():
+            asyncio.get_running_loop().call_soon(self._flush)
+            return
         group = self._take_group()
         if self._thread_groups == 0:
             self._settle(group, partial(self._commit, group))

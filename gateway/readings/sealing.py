@@ -7,11 +7,12 @@ store need not keep salts, and one call of the hash serves many readings.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 
 from gateway.errors import Rejected, RejectReason
-from gateway.model.observation import Measured, Observation, StoredReading
+from gateway.model.observation import Decoded, Measured, Observation, StoredReading
 from ledger.codec import canonical
 from ledger.crypto.hashing import sha256
 from ledger.params import READING_BYTES_MAX, READING_QUANTITIES_MAX, READING_SALT_BYTES
@@ -95,39 +96,54 @@ class DeviceSealer:
         self.next_sequence = sequence + 1
         return StoredReading(self.name, reading, encoded)
 
-    def seal_measured(
-        self, measured: Measured, gateway_time_ms: int, clock: int
-    ) -> bytes | Rejected:
-        """Return the canonical bytes of a reading and take the next sequence, or refuse.
+    def seal_all(
+        self, decoded: Sequence[Decoded], gateway_time_ms: int, clock: int
+    ) -> list[bytes | Rejected | None]:
+        """Return the canonical bytes of each reading, which takes the next sequence, or the refusal.
 
-        The busy path: `measured` promises what `seal` checks, but for the size.
+        The busy path: a `Measured` promises what `seal` checks, but for the size.
         """
-        sequence = self.next_sequence
-        encoded = _encode(
-            (
-                self.device_id,
-                sequence,
-                self.profile_hash,
-                measured.source_time_ms,
-                gateway_time_ms,
-                clock,
-                measured.quantities,
-                self._salt(sequence),
+        device_id, profile_hash, sequence = self.device_id, self.profile_hash, self.next_sequence
+        sealed: list[bytes | Rejected | None] = []
+        for one in decoded:
+            if not isinstance(one, Measured):
+                sealed.append(one)
+                continue
+            salt_start = (sequence - self._salts_first) * READING_SALT_BYTES
+            if not 0 <= salt_start < len(self._salts):
+                salt_start = self._load_salts(sequence)
+            encoded = _encode(
+                (
+                    device_id,
+                    sequence,
+                    profile_hash,
+                    one.source_time_ms,
+                    gateway_time_ms,
+                    clock,
+                    one.quantities,
+                    self._salts[salt_start : salt_start + READING_SALT_BYTES],
+                )
             )
-        )
-        if len(encoded) > READING_BYTES_MAX:
-            return self._too_large(f"{len(encoded)} bytes, at most {READING_BYTES_MAX}")
-        self.next_sequence = sequence + 1
-        return encoded
+            if len(encoded) > READING_BYTES_MAX:
+                size = f"{len(encoded)} bytes, at most {READING_BYTES_MAX}"
+                sealed.append(self._too_large(size))
+            else:
+                sealed.append(encoded)
+                sequence += 1
+        self.next_sequence = sequence
+        return sealed
 
     def _salt(self, sequence: int) -> bytes:
-        place = sequence - self._salts_first
-        if not 0 <= place < SALTS_PER_BLOCK:
-            block, place = divmod(sequence, SALTS_PER_BLOCK)
+        start = self._load_salts(sequence)
+        return self._salts[start : start + READING_SALT_BYTES]
+
+    def _load_salts(self, sequence: int) -> int:
+        """Return where the salt of a sequence stands in `_salts`."""
+        block, place = divmod(sequence, SALTS_PER_BLOCK)
+        if self._salts_first != block * SALTS_PER_BLOCK:
             self._salts = compute_salts(self._secret, block)
             self._salts_first = block * SALTS_PER_BLOCK
-        start = place * READING_SALT_BYTES
-        return self._salts[start : start + READING_SALT_BYTES]
+        return place * READING_SALT_BYTES
 
     def _too_large(self, what: str) -> Rejected:
         return Rejected(RejectReason.TOO_LARGE, f"{self.name}: the message makes {what}")

@@ -8,16 +8,16 @@ Rule 3: after the first failed write the store refuses everything; the process e
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, Self
 
 from gateway.clock import Clock
 from gateway.errors import Rejected, RejectReason, StoreError
-from gateway.model.observation import Measured, Observation
+from gateway.model.observation import Decoded, Measured, Observation
 from gateway.pipeline.batch import Backlog, Batch
-from gateway.ports import StoreDone, StoreNote, TelemetrySource
+from gateway.ports import DeviceMessages, StoreDone, TelemetrySource
 from gateway.readings import bookkeeping
 from gateway.readings.commit_queue import CommitQueue
 from gateway.readings.exchanges import ExchangeLog
@@ -144,47 +144,32 @@ class ReadingsStore(ReadingsQueries):
             asyncio.get_running_loop().call_soon(done, stored)
             return
         sequence = stored.reading.sequence
-        self._queue.put(sealer.key, sequence, stored.encoded, SingleReading(stored, done))
+        self._queue.put(sealer.key, sequence, [stored.encoded], SingleReading(stored, done))
 
-    def take(self, source: TelemetrySource, device: str, measured: Measured) -> None:
-        """Store what was measured; `source` is told after the commit, or refused in its turn."""
-        queue = self._queue
-        sealer = self._sealers.get(device)
-        if sealer is None or queue.is_full or queue.failure is not None:
-            self.pass_over(source, self._explain_refusal(device))
-            return
-        sequence = sealer.next_sequence
-        now_ms = self._turn_ms or self._read_clock()
-        encoded = sealer.seal_measured(measured, now_ms, self._clock_status)
-        if isinstance(encoded, Rejected):
-            self.pass_over(source, encoded)
-        else:
-            queue.put(sealer.key, sequence, encoded, source)
-
-    def take_once(
-        self, source: TelemetrySource, device: str, measured: Measured, note: StoreNote
+    def take(
+        self, messages: Sequence[DeviceMessages], decoded: Sequence[Sequence[Decoded]]
     ) -> None:
-        """Store what was measured and what `note` adds to the queue in one commit, or neither."""
-        sealer, queue = self._sealers.get(device), self._queue
-        if sealer is None or queue.is_full or queue.failure is not None:
-            self.pass_over(source, self._explain_refusal(device))
-            return
-        sequence = sealer.next_sequence
+        """Store what messages measured; sources are told of each after the commit, in their order."""
+        queue, sealers = self._queue, self._sealers
         now_ms = self._turn_ms or self._read_clock()
-        encoded = sealer.seal_measured(measured, now_ms, self._clock_status)
-        if isinstance(encoded, Rejected):
-            self.pass_over(source, encoded)
-        else:
-            note()
-            queue.put(sealer.key, sequence, encoded, source)
-
-    def pass_over(self, source: TelemetrySource, refusal: Rejected | None) -> None:
-        """Answer a message that makes no reading when it is its turn; None: there is nothing wrong."""
-        if self._queue.failure is None:
-            self._queue.pass_over(source, refusal)
-        else:  # nothing waits any more
-            refused = Rejected(RejectReason.STORE_FAILED, str(self._queue.failure))
-            asyncio.get_running_loop().call_soon(source.refused, refused)
+        for message, outcomes in zip(messages, decoded, strict=True):
+            source, note, sealer = message.source, message.note, sealers.get(message.device)
+            if sealer is None or queue.is_full or queue.failure is not None:
+                self._refuse(source, message.device, outcomes)
+                continue
+            sequence = sealer.next_sequence
+            sealed = sealer.seal_all(outcomes, now_ms, self._clock_status)
+            if note is None and sealer.next_sequence - sequence == len(sealed):
+                queue.put(sealer.key, sequence, sealed, source)  # type: ignore[arg-type]  # all are bytes
+                continue
+            for one in sealed:
+                if isinstance(one, bytes):
+                    if note is not None:
+                        note()
+                    queue.put(sealer.key, sequence, [one], source)
+                    sequence += 1
+                else:
+                    queue.pass_over(source, one)
 
     def take_news(self) -> dict[str, Reading]:
         """Return the newest reading of each device that stored one since this was last asked."""
@@ -331,6 +316,16 @@ class ReadingsStore(ReadingsQueries):
         )
         self._names[key] = name
         return DeviceSealer(key, name, secret, device_id, profile_hash)
+
+    def _refuse(self, source: TelemetrySource, device: str, decoded: Sequence[Decoded]) -> None:
+        refusal = self._explain_refusal(device)
+        if self._queue.failure is not None:  # nothing waits any more
+            loop = asyncio.get_running_loop()
+            for _ in decoded:
+                loop.call_soon(source.refused, refusal)
+            return
+        for one in decoded:
+            self._queue.pass_over(source, refusal if isinstance(one, Measured) else one)
 
     def _explain_refusal(self, device: str) -> Rejected:
         if self._queue.failure is not None:

@@ -4,6 +4,7 @@ Usage: fanout_broker.py. It prints its port.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import uvloop
 
@@ -11,7 +12,7 @@ from gateway.broker.broker import EmbeddedBroker
 from gateway.broker.settings import BrokerSettings
 from gateway.clock import SystemClock
 from gateway.model.principal import Principal, PrincipalKind
-from gateway.ports import TelemetrySource
+from gateway.ports import DeviceMessages
 
 ANYBODY = Principal("anybody", PrincipalKind.SERVICE, ("#",), ("#",))
 CONNECTIONS_MAX = 8_000
@@ -25,7 +26,7 @@ class Door:
     ) -> Principal | None:
         return ANYBODY
 
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
+    def accept(self, messages: Sequence[DeviceMessages]) -> None:
         raise AssertionError("no telemetry topics")
 
 

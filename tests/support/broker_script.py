@@ -4,6 +4,7 @@ The store, the journal, the clock and the socket are played by the script.
 """
 
 import itertools
+from collections.abc import Sequence
 
 from gateway.broker.changes import Change, StoredState
 from gateway.broker.codec import wire
@@ -17,7 +18,7 @@ from gateway.broker.settings import BrokerSettings
 from gateway.errors import Rejected, RejectReason
 from gateway.model.observation import DeviceMessage
 from gateway.model.principal import Principal, PrincipalKind
-from gateway.ports import TelemetrySink, TelemetrySource
+from gateway.ports import DeviceMessages, TelemetrySink, TelemetrySource
 from ledger.types.reading import ClockStatus
 from tests.support.mqtt import encode_ack, encode_publish
 
@@ -59,8 +60,10 @@ class Sink:
     def __init__(self) -> None:
         self.held: list[tuple[DeviceMessage, TelemetrySource]] = []
 
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
-        self.held.append((DeviceMessage(device, topic, payload), source))
+    def accept(self, messages: Sequence[DeviceMessages]) -> None:
+        for one in messages:
+            for payload in one.payloads:
+                self.held.append((DeviceMessage(one.device, one.topic, payload), one.source))
 
     def finish(self, refusal: Rejected | None = None) -> None:
         _, source = self.held.pop(0)
@@ -155,6 +158,9 @@ class Script:
     def send(self, data: bytes) -> None:
         if self.closed_for is None:
             self.sent.append(data)
+
+    def send_now(self, data: bytes) -> None:
+        self.send(data)
 
     def room(self) -> int:
         return 65_536 if self.closed_for is None else 0

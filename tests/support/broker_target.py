@@ -13,7 +13,7 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from gateway.broker.settings import BrokerSettings
 from gateway.broker.tls import server_context
 from gateway.clock import SystemClock
 from gateway.model.principal import Principal, PrincipalKind
-from gateway.ports import TelemetrySource
+from gateway.ports import DeviceMessages, TelemetrySource
 
 
 def _device(name: str) -> Principal:
@@ -86,8 +86,10 @@ class OurDoor:
     ) -> Principal | None:
         return find(username, password)
 
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
-        self._group.create_task(self._put(source, payload))
+    def accept(self, messages: Sequence[DeviceMessages]) -> None:
+        for one in messages:
+            for payload in one.payloads:
+                self._group.create_task(self._put(one.source, payload))
 
     async def _put(self, source: TelemetrySource, payload: bytes) -> None:
         await self._store.put(payload)

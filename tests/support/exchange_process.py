@@ -8,15 +8,13 @@ number), `device HEX` and `reader HEX` (a packet arrived). So a line that is out
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from gateway.app.stored_exchanges import StoredExchanges
 from gateway.broker.durable.journal import SqliteJournal
-from gateway.errors import Rejected
 from gateway.model.observation import Measured
-from gateway.ports import StoreNote, TelemetrySource
+from gateway.ports import DeviceMessages
 from gateway.readings.store import ReadingsStore
 from ledger.types.reading import Quantity
 from tests.support.broker_script import METER, Script, make_core
@@ -32,17 +30,12 @@ class Sink:
     def __init__(self, store: ReadingsStore) -> None:
         self._store = store
 
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
-        raise AssertionError("all messages are of QoS 2")
-
-    def accept_once(
-        self, source: TelemetrySource, device: str, topic: str, payload: bytes, note: StoreNote
-    ) -> None:
-        measured = Measured((Quantity("power_w", int(payload), 0, "W"),), None)
-        self._store.take_once(source, device, measured, note)
-
-    def pass_over(self, source: TelemetrySource, refusal: Rejected | None) -> None:
-        raise AssertionError(refusal)
+    def accept(self, messages: Sequence[DeviceMessages]) -> None:
+        decoded = [
+            [Measured((Quantity("power_w", int(payload), 0, "W"),)) for payload in one.payloads]
+            for one in messages
+        ]
+        self._store.take(messages, decoded)
 
 
 class WakingScript(Script):
@@ -80,7 +73,7 @@ async def exchange(
     store = ReadingsStore.open(folder / "readings.db", ManualClock(), NODE_ID)
     store.register_device(METER.name, PROFILE)
     journal = SqliteJournal(folder / "sessions.db")
-    core = make_core(journal=journal, exchanges=StoredExchanges(Sink(store), store.exchanges))
+    core = make_core(sink=Sink(store), journal=journal, exchanges=store.exchanges)
     core.restore(journal.load())
     wake = asyncio.Event()
     listener, sender = Loud(reader), Loud(device)

@@ -6,7 +6,7 @@ waited, or have lost it. The clients keep their word, and their memory.
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -16,7 +16,7 @@ from gateway.broker.codec import wire
 from gateway.broker.core import BrokerCore
 from gateway.errors import Rejected, RejectReason
 from gateway.model.principal import Principal
-from gateway.ports import StoreNote, TelemetrySource
+from gateway.ports import DeviceMessages
 from tests.support import mqtt5
 from tests.support.broker_script import KEPT, METER, READER, Script, make_core, subscribe
 from tests.support.mqtt import encode_ack
@@ -56,20 +56,20 @@ class Readings:
             del self.disk.noted[gone]
         return {session: frozenset(ids) for session, ids in self.disk.noted.items()}
 
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
+    def accept(self, messages: Sequence[DeviceMessages]) -> None:
+        for one in messages:
+            for payload in one.payloads:
+                self._accept(one, int(payload))
+
+    def _accept(self, one: DeviceMessages, number: int) -> None:
+        source = one.source
         if self.is_overloaded:
             self.waiting.append(Change(lambda _: None, partial(source.refused, OVERLOADED)))
-        else:
-            number = int(payload)
-            stored = Change(lambda disk: disk.readings.append(number), partial(source.settled, 1))
-            self.waiting.append(stored)
-
-    def accept_once(
-        self, source: TelemetrySource, device: str, topic: str, payload: bytes, note: StoreNote
-    ) -> None:
-        if not self.is_overloaded:
-            note()
-        self.accept(source, device, topic, payload)
+            return
+        if one.note is not None:
+            one.note()
+        stored = Change(lambda disk: disk.readings.append(number), partial(source.settled, 1))
+        self.waiting.append(stored)
 
     def note(self, session: SessionKey, packet_id: int) -> None:
         assert packet_id not in self.disk.noted[session], "noted twice"

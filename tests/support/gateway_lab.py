@@ -6,7 +6,7 @@ ledger can be taken away and brought back.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -27,7 +27,7 @@ from gateway.ledger_host.handlers import LedgerHandlers
 from gateway.model import topics
 from gateway.model.principal import Principal
 from gateway.pipeline.batch import BatchPolicy
-from gateway.ports import TelemetrySource
+from gateway.ports import DeviceMessages
 from gateway.readings.store import ReadingsStore
 from gateway.smart_agent.client import AgentClient
 from ledger.crypto.domains import contract_address, transaction_message
@@ -70,7 +70,7 @@ class Nobody:
     ) -> Principal | None:
         return None
 
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
+    def accept(self, messages: Sequence[DeviceMessages]) -> None:
         raise AssertionError("nobody publishes")
 
 

@@ -1,11 +1,12 @@
 """A clock under the test's control, and short words for storing readings."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.errors import Rejected
-from gateway.model.observation import Observation, StoredReading
+from gateway.model.observation import Decoded, Observation, StoredReading
 from gateway.pipeline.batch import Batch, build_batch
+from gateway.ports import DeviceMessages, StoreNote, TelemetrySource
 from gateway.readings.records import OutboxEntry
 from gateway.readings.store import ReadingsStore
 from ledger.types.reading import ClockStatus, Quantity
@@ -53,6 +54,18 @@ class Outcomes:
 
     def refused(self, refusal: Rejected) -> None:
         self._take(refusal)
+
+
+def take(
+    store: ReadingsStore,
+    source: TelemetrySource,
+    device: str,
+    decoded: Sequence[Decoded],
+    note: StoreNote | None = None,
+) -> None:
+    """Hand the store what messages of a device measured."""
+    messages = DeviceMessages(source, device, "up", [b""] * len(decoded), note)
+    store.take([messages], [decoded])
 
 
 class Answers:

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 from gateway.app.credentials import device_principal
-from gateway.app.stored_exchanges import StoredExchanges
 from gateway.broker.broker import EmbeddedBroker
 from gateway.broker.durable.journal import SqliteJournal
 from gateway.broker.settings import BrokerSettings
@@ -53,7 +52,7 @@ async def main(folder: Path, port: int, devices: list[str]) -> None:
         connector,
         clock,
         journal=journal,
-        exchange_store=StoredExchanges(connector, store.exchanges),
+        exchange_store=store.exchanges,
     )
     await broker.start()
     stop = asyncio.Event()

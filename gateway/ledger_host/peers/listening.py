@@ -1,11 +1,13 @@
 """The broker of the peer listener: its limits, and that it takes no readings."""
 
+from collections.abc import Sequence
+
 from gateway.broker.broker import EmbeddedBroker
 from gateway.broker.settings import BrokerSettings
 from gateway.clock import Clock
 from gateway.ledger_host.peers.admission import PeerAdmission
 from gateway.ledger_host.peers.seams import ListenerCertificate
-from gateway.ports import TelemetrySource
+from gateway.ports import DeviceMessages
 from ledger.network.wire import PEER_MESSAGE_BYTES_MAX
 
 
@@ -23,9 +25,9 @@ def make_broker(
 class NoTelemetry:
     """The listener's sink of readings: no peer may publish any."""
 
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:  # noqa: ARG002 - the port's
+    def accept(self, messages: Sequence[DeviceMessages]) -> None:
         """No principal of this listener has telemetry topics."""
-        raise AssertionError(topic)
+        raise AssertionError(messages[0].topic)
 
 
 def _settings(host: str, port: int, certificate: ListenerCertificate | None) -> BrokerSettings:

@@ -5,7 +5,7 @@ import contextlib
 import queue
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ from gateway.clock import SystemClock
 from gateway.errors import AuthenticatorBusyError, SettingsError
 from gateway.model.observation import DeviceMessage
 from gateway.model.principal import Principal, PrincipalKind
-from gateway.ports import TelemetrySource
+from gateway.ports import DeviceMessages, TelemetrySource
 from tests.support.broker_process import BrokerProcess, StartBroker as StartProcess
 from tests.support.mqtt_peer import Mqtt, Raw
 
@@ -71,12 +71,14 @@ class Sink:
         self.waiting: list[tuple[DeviceMessage, TelemetrySource]] = []
         self.arrived: queue.Queue[DeviceMessage] = queue.Queue()
 
-    def accept(self, source: TelemetrySource, device: str, topic: str, payload: bytes) -> None:
-        message = DeviceMessage(device, topic, payload)
-        self.waiting.append((message, source))
-        if self.is_open and len(self.waiting) == 1:
+    def accept(self, messages: Sequence[DeviceMessages]) -> None:
+        if self.is_open and not self.waiting:
             asyncio.get_running_loop().call_soon(self.commit)
-        self.arrived.put(message)
+        for one in messages:
+            for payload in one.payloads:
+                message = DeviceMessage(one.device, one.topic, payload)
+                self.waiting.append((message, one.source))
+                self.arrived.put(message)
 
     def commit(self) -> None:
         waiting, self.waiting = self.waiting, []

@@ -10,6 +10,7 @@ from gateway.app.publishing import ReadingPublisher
 from gateway.app.registry import add_device, bind_session, remove_device
 from gateway.app.sessions import SessionRecorder
 from gateway.errors import GatewayError, Rejected, RejectReason
+from gateway.ports import DeviceMessages
 from gateway.profiles.library import ProfileLibrary
 from gateway.readings.store import ReadingsStore
 from gateway.settings import Home
@@ -51,7 +52,8 @@ async def send(devices_: DeviceSet, name: str) -> Rejected | None:
     """Hand in a message of a json-energy device and return the broker's answer."""
     answer: asyncio.Future[Rejected | None] = asyncio.get_running_loop().create_future()
     source = Outcomes(answer.set_result)
-    devices_.accept(source, name, f"ss/v1/gw1/dev/{name}/up", b'{"power_active_total": 5}')
+    payloads = (b'{"power_active_total": 5}',)
+    devices_.accept((DeviceMessages(source, name, f"ss/v1/gw1/dev/{name}/up", payloads),))
     async with asyncio.timeout(5):
         return await answer
 

@@ -34,11 +34,11 @@ def test_the_first_place_holds_back_the_others():
 
     queue.fulfil(second)
     assert sent == []
-    assert len(queue) == 3
+    assert len(queue.places) == 3
 
     queue.fulfil(first)
     assert sent == [b"123"]
-    assert len(queue) == 0
+    assert len(queue.places) == 0
 
 
 def test_nothing_waits_without_need():
@@ -51,8 +51,8 @@ def test_nothing_waits_without_need():
 
 def test_readings_that_are_settled_together_leave_in_one_write():
     queue, sent = make_queue()
-    for packet in (b"a", b"", b"b", b"c"):
-        queue.expect_plain(packet)
+    queue.places.extend((b"a", b""))
+    queue.places.extend((b"b", b"c"))
 
     queue.settle(3)
     assert sent == [b"ab"]
@@ -63,21 +63,21 @@ def test_readings_that_are_settled_together_leave_in_one_write():
 
 def test_settled_readings_of_qos_0_send_nothing():
     queue, sent = make_queue()
-    queue.expect_plain(b"")
+    queue.places.extend((b"",))
 
     queue.settle(1)
 
     assert sent == []
-    assert len(queue) == 0
+    assert len(queue.places) == 0
 
 
 def test_a_settled_reading_waits_for_what_came_before():
     queue, sent = make_queue()
     first = Answer(b"1")
     queue.expect(first)
-    queue.expect_plain(b"a")
+    queue.places.extend((b"a",))
     queue.send_in_turn(b"2")
-    queue.expect_plain(b"b")
+    queue.places.extend((b"b",))
 
     queue.settle(1)
     assert sent == []
@@ -90,9 +90,9 @@ def test_a_settled_reading_waits_for_what_came_before():
 def test_a_reading_that_needs_more_is_told_and_leaves_when_it_is_fulfilled():
     queue, sent = make_queue()
     reading = Reading(b"1")
-    queue.expect_plain(b"a")
+    queue.places.extend((b"a",))
     queue.expect(reading)
-    queue.expect_plain(b"b")
+    queue.places.extend((b"b",))
 
     queue.settle(3)
     assert reading.events == ["settled"]
@@ -104,10 +104,10 @@ def test_a_reading_that_needs_more_is_told_and_leaves_when_it_is_fulfilled():
 def test_a_refused_reading_is_answered_in_its_turn():
     queue, sent = make_queue()
     reading = Reading(b"1")
-    queue.expect_plain(b"a")
-    queue.expect_plain(b"b")
+    queue.places.extend((b"a",))
+    queue.places.extend((b"b",))
     queue.expect(reading)
-    queue.expect_plain(b"")
+    queue.places.extend((b"",))
 
     queue.settle(1)
     queue.refuse(POISON)
@@ -117,4 +117,4 @@ def test_a_refused_reading_is_answered_in_its_turn():
     queue.fulfil(reading)
     queue.refuse(POISON)
     assert sent == [b"a", b"B", b"1"]
-    assert len(queue) == 0
+    assert len(queue.places) == 0

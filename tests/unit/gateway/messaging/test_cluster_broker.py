@@ -64,13 +64,11 @@ class Sink:
         self.accepted = []
         self.is_overloaded = False
 
-    def accept(self, source, device, topic, payload):
-        self.accepted.append((device, payload))
-
-    def accept_once(self, source, device, topic, payload, note):
-        if not self.is_overloaded:
-            note()
-        self.accept(source, device, topic, payload)
+    def accept(self, messages):
+        for one in messages:
+            if one.note is not None and not self.is_overloaded:
+                one.note()
+            self.accepted += [(one.device, payload) for payload in one.payloads]
 
 
 class Lab:

@@ -9,6 +9,7 @@ import pytest
 from gateway.errors import Rejected, RejectReason, StoreError
 from gateway.model.observation import Measured, Observation, StoredReading
 from gateway.readings import commit_queue
+from gateway.readings.commit_group import GROWING_TURNS_MAX
 from gateway.readings.commit_queue import (
     GROUP_BYTES_MAX,
     GROUP_READINGS_MAX,
@@ -28,6 +29,7 @@ from tests.support.readings import (
     next_batch,
     power,
     store_run,
+    take,
 )
 
 OpenStore = Callable[[ManualClock], ReadingsStore]
@@ -287,10 +289,10 @@ async def test_a_source_is_answered_in_the_order_in_which_it_handed_over(
     for number in range(3 * GROUP_READINGS_MAX):
         if number % 7 == 3:
             refusal = Rejected(RejectReason.MALFORMED, f"{number}")
-            store.pass_over(source, refusal)
+            take(store, source, "meter", [refusal])
             expected.append(str(refusal))
         else:
-            store.take(source, "meter", MEASURED)
+            take(store, source, "meter", [MEASURED])
             expected.append("stored")
         if number % 501 == 0:
             await asyncio.sleep(0)
@@ -320,10 +322,69 @@ async def test_one_answer_tells_all_that_a_source_stored_in_a_commit(store: Read
     sources = [Counting(), Counting()]
     for _ in range(5):
         for source in sources:
-            store.take(source, "meter", MEASURED)
-    store.pass_over(sources[0], None)
+            take(store, source, "meter", [MEASURED])
+    take(store, sources[0], "meter", [None])
     await store.prune(None)
     assert [source.counts for source in sources] == [[6], [5]]
+
+
+async def test_what_is_handed_over_in_one_go_is_written_in_commits_of_bounded_size(
+    store: ReadingsStore,
+):
+    store.register_device("meter", PROFILE)
+    told: list[Rejected | None] = []
+    source = Outcomes(told.append)
+    poison = Rejected(RejectReason.MALFORMED, "poison")
+    count = 2 * GROUP_READINGS_MAX + 10
+    take(store, source, "meter", [MEASURED] * count)
+    take(store, source, "meter", [poison, MEASURED])
+    sizes = [group.count for group in store._queue._groups]
+    assert max(sizes) <= GROUP_READINGS_MAX
+    assert sum(sizes) == count + 1
+    await store.prune(None)
+    assert told == [*[None] * count, poison, None]
+    stored = store.range("meter", 1, 10_000)
+    assert [one.reading.sequence for one in stored] == list(range(1, count + 2))
+
+
+async def test_a_commit_waits_while_each_turn_brings_readings_but_not_for_ever(
+    store: ReadingsStore,
+):
+    store.register_device("meter", PROFILE)
+    counts: list[int] = []
+
+    class Counting:
+        def settled(self, count: int) -> None:
+            counts.append(count)
+
+        def refused(self, refusal: Rejected) -> None:
+            raise AssertionError(refusal)
+
+    source = Counting()
+
+    async def take_in_turns(turns: int) -> None:
+        for _ in range(turns):
+            for _ in range(2):
+                take(store, source, "meter", [MEASURED])
+            await asyncio.sleep(0)
+
+    await take_in_turns(3)
+    assert counts == [], "each turn brought some"
+    await store.prune(None)
+    assert counts == [6]
+
+    counts.clear()
+    await take_in_turns(4 * GROWING_TURNS_MAX)
+    assert len(counts) > 1
+    assert max(counts) <= 2 * (GROWING_TURNS_MAX + 1)
+
+
+async def test_a_lone_reading_is_committed_at_once(store: ReadingsStore):
+    store.register_device("meter", PROFILE)
+    told: list[Rejected | None] = []
+    take(store, Outcomes(told.append), "meter", [MEASURED])
+    await asyncio.sleep(0)
+    assert told == [None]
 
 
 async def test_what_was_handed_over_to_a_store_that_fails_is_refused_in_order(
@@ -335,15 +396,15 @@ async def test_what_was_handed_over_to_a_store_that_fails_is_refused_in_order(
     source = Outcomes(lambda refusal: told.append(None if refusal is None else refusal.reason))
     for number in range(600):
         if number == 300:
-            store.pass_over(source, Rejected(RejectReason.MALFORMED, "poison"))
+            take(store, source, "meter", [Rejected(RejectReason.MALFORMED, "poison")])
         else:
-            store.take(source, "meter", MEASURED)
+            take(store, source, "meter", [MEASURED])
     await store._queue.failed.wait()
     failed = RejectReason.STORE_FAILED
     assert told == [failed] * 300 + [RejectReason.MALFORMED] + [failed] * 299
 
-    store.take(source, "meter", MEASURED)
-    store.pass_over(source, None)
+    take(store, source, "meter", [MEASURED])
+    take(store, source, "meter", [None])
     assert len(told) == 600
     await asyncio.sleep(0)
     assert told[600:] == [failed] * 2
@@ -354,9 +415,9 @@ async def test_a_reading_that_is_too_large_or_of_nobody_takes_no_sequence(store:
     wide = tuple(Quantity(f"q{number}_{'x' * 44}", 2**62, 0, "€" * 16) for number in range(64))
     told: list[RejectReason | None] = []
     source = Outcomes(lambda refusal: told.append(None if refusal is None else refusal.reason))
-    store.take(source, "meter", Measured(wide * 2))
-    store.take(source, "nobody", MEASURED)
-    store.take(source, "meter", MEASURED)
+    take(store, source, "meter", [Measured(wide * 2)])
+    take(store, source, "nobody", [MEASURED])
+    take(store, source, "meter", [MEASURED])
     await store.prune(None)
     assert told == [RejectReason.TOO_LARGE, RejectReason.UNKNOWN_DEVICE, None]
     assert [one.reading.sequence for one in store.last("meter", 5)] == [1]

@@ -9,7 +9,7 @@ from gateway.model.observation import Measured
 from gateway.readings import commit_queue
 from gateway.readings.store import ReadingsStore
 from ledger.types.reading import Quantity
-from tests.support.readings import PROFILE, ManualClock, Outcomes
+from tests.support.readings import PROFILE, ManualClock, Outcomes, take
 
 OpenStore = Callable[[ManualClock], ReadingsStore]
 METER, OTHER = ("meter", "client"), ("meter", "c" * 256)
@@ -32,7 +32,7 @@ class Publisher:
 
     def publish(self, packet_id: int, device: str = "meter", what: Measured | None = None) -> None:
         note = partial(self.exchanges.note, METER, packet_id)
-        self.store.take_once(self._source, device, what or measured(packet_id), note)
+        take(self.store, self._source, device, [what or measured(packet_id)], note)
 
     async def forget(self, packet_id: int) -> None:
         forgotten = asyncio.Event()

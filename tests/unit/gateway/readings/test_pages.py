@@ -23,6 +23,7 @@ from tests.support.readings import (
     next_batch,
     power,
     store_run,
+    take,
 )
 
 OpenStore = Callable[[ManualClock], ReadingsStore]
@@ -133,7 +134,7 @@ async def test_a_clock_before_1970_makes_readings_that_can_be_read(
 ):
     clock.time_ms = -5_000
     store.register_device("meter", PROFILE)
-    store.take(Outcomes(lambda _: None), "meter", Measured((Quantity("power_w", 1, 0, "W"),)))
+    take(store, Outcomes(lambda _: None), "meter", [Measured((Quantity("power_w", 1, 0, "W"),))])
     await store_run(store, "meter", 1)
     assert [one.reading.gateway_time_ms for one in store.last("meter", 5)] == [0, 0]
 
