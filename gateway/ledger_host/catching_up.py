@@ -67,8 +67,12 @@ class CatchingUp:
     network: PeerNetwork
     node: LedgerNode
     problem: str = ""
-    _lag: Lag = field(default_factory=Lag)
+    _lag: Lag = field(init=False)
     _fetch: SnapshotFetch | None = None
+
+    def __post_init__(self) -> None:
+        """Begin with a node that nobody has said anything about."""
+        self._lag = Lag(self.genesis.heartbeat_ms)
 
     def hear(self, peer: bytes, message: SnapshotMessage) -> None:
         """Take what a peer says about snapshots, or about blocks that it no longer keeps."""

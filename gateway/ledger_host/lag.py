@@ -6,13 +6,16 @@ Rule 2: a block that comes from anybody ends it: blocks are better than a snapsh
 """
 
 STALL_S = 120.0  # several times what 32 peers take that are asked in turn, a retry interval each
+STALL_HEARTBEATS = 3  # an idle chain is no lost one
 CLAIMS_MAX = 256  # peers whose word is remembered
 
 
 class Lag:
     """What is known of this node's place. Times are seconds of a clock that never goes back."""
 
-    def __init__(self) -> None:
+    def __init__(self, heartbeat_ms: int) -> None:
+        """`heartbeat_ms` is the longest interval of blocks while the chain has no work."""
+        self._stall_s = max(STALL_S, STALL_HEARTBEATS * heartbeat_ms / 1_000)
         self._height: int | None = None
         self._since_s = 0.0
         self._pruned: dict[bytes, int] = {}
@@ -31,4 +34,4 @@ class Lag:
 
     def is_lost(self, now_s: float) -> bool:
         """Tell whether the blocks that come next are not to be had."""
-        return bool(self._pruned) and now_s - self._since_s >= STALL_S
+        return bool(self._pruned) and now_s - self._since_s >= self._stall_s

@@ -159,6 +159,7 @@ def behind(tmp_path: Path, newer: SnapshotLab, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(catching_up, "LOOK_INTERVAL_S", 0.01)
     monkeypatch.setattr(snapshot_fetch, "LOOK_INTERVAL_S", 0.01)
     monkeypatch.setattr(lag, "STALL_S", 0.02)
+    monkeypatch.setattr(lag, "STALL_HEARTBEATS", 0)
     home = Home(tmp_path)
     home.create()
     found = Behind(home, newer)

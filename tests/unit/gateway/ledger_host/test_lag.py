@@ -1,12 +1,15 @@
 """When a node gives up waiting for blocks: peers no longer keep them, and for long nobody gave one."""
 
-from gateway.ledger_host.lag import CLAIMS_MAX, STALL_S, Lag
+from gateway.ledger_host.lag import CLAIMS_MAX, STALL_HEARTBEATS, STALL_S, Lag
 
 PEER, OTHER = b"p" * 32, b"o" * 32
 
 
-def make(height: int = 10) -> Lag:
-    lag = Lag()
+HEARTBEAT_MS = 3_000
+
+
+def make(height: int = 10, heartbeat_ms: int = HEARTBEAT_MS) -> Lag:
+    lag = Lag(heartbeat_ms)
     lag.note_height(height, 0)
     return lag
 
@@ -21,6 +24,13 @@ def test_a_told_node_is_lost_after_a_while_without_a_block():
     lag.note_pruned(PEER, 11)
     assert not lag.is_lost(STALL_S - 1)
     assert lag.is_lost(STALL_S)
+
+
+def test_an_idle_chain_takes_longer():
+    lag = make(heartbeat_ms=600_000)
+    lag.note_pruned(PEER, 11)
+    assert not lag.is_lost(STALL_HEARTBEATS * 600 - 1)
+    assert lag.is_lost(STALL_HEARTBEATS * 600)
 
 
 def test_what_is_here_already_is_no_loss():
@@ -50,7 +60,7 @@ def test_a_node_that_has_passed_what_was_dropped_is_not_lost():
 
 
 def test_nothing_counts_before_the_height_is_known():
-    lag = Lag()
+    lag = Lag(HEARTBEAT_MS)
     lag.note_pruned(PEER, 20)
     assert not lag.is_lost(10**9)
 

@@ -3,20 +3,25 @@
 import asyncio
 import socket
 import threading
+from typing import Any, cast
 
 from paho.mqtt.client import Client
 
 from gateway.clock import SystemClock
 from gateway.ledger_host.catching_up import CatchingUp
 from gateway.ledger_host.peers.desk import PeerDesk
-from gateway.ledger_host.service import _Service
+from gateway.ledger_host.service import _go_on_from, _Parts, _Service
 from gateway.ledger_host.wallet_history import WalletHistory
 from gateway.messaging.service_login import LEDGER, service_password_file
 from gateway.sd_notify import Notifier
 from gateway.settings import Home, Settings
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
+from ledger.light import Snapshot, verify_snapshot
+from ledger.storage.reader import ChainReader
+from ledger.storage.schema import FOLDING_PRAGMAS
 from tests.support.ledger_lab import Lab
+from tests.support.snapshot_lab import EPOCH_BLOCKS, SnapshotLab
 
 
 async def test_no_pings_after_the_thread_of_mqtt_died(tmp_path, monkeypatch):
@@ -75,3 +80,32 @@ async def pings_within(manager: socket.socket, wait_s: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+async def test_a_chain_that_cannot_be_replaced_stays_and_that_is_told(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setitem(FOLDING_PRAGMAS, "busy_timeout", 1)
+    home = Home(tmp_path)
+    home.create()
+    lab = SnapshotLab(home.chain.parent)
+    node = lab.open_keeping()
+    await lab.grow(node, 0, EPOCH_BLOCKS)
+    node.close()
+    snapshot = verify_snapshot(lab.newest_snapshot(), lab.genesis, lab.checkpoint())
+    assert isinstance(snapshot, Snapshot)
+    nothing = cast("Any", None)
+    parts = _Parts(home, Settings("gw1"), lab.genesis, *([nothing] * 5))
+    reader = ChainReader.open(home.chain)
+    try:
+        await _go_on_from(snapshot, parts, Notifier({}))
+        assert "the snapshot is not used" in caplog.text
+        assert reader.pruned_height() == 0
+    finally:
+        reader.close()
+    await _go_on_from(snapshot, parts, Notifier({}))
+    reader = ChainReader.open(home.chain)
+    try:
+        assert reader.pruned_height() == EPOCH_BLOCKS
+    finally:
+        reader.close()
