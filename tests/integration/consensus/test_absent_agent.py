@@ -1,11 +1,16 @@
 """Four nodes of which one never comes: it is penalised, loses its seat, and proofs follow the change."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from gateway.clock import SystemClock
+from ledger.errors import Rejected
 from ledger.light import StateEvidence, VerifiedRecord, build_state_file, verify_state_file
+from ledger.light.follower import HeaderFollower, Taken
+from ledger.node.light_answers import LightAnswers
 from ledger.state.epochs import get_epoch
 from ledger.state.keys import account_key
 from ledger.state.overview import list_agents
@@ -59,8 +64,33 @@ async def test_an_absent_agent_is_jailed_and_the_others_go_on_without_it(places:
         assert isinstance(found, VerifiedRecord), found
         assert absent.name not in found.signers
         check_agreement(present)
+        await follow_light(present[0], present[1])
     finally:
         await stop_all(places)
+
+
+async def follow_light(one: Place, other: Place) -> None:
+    """A light node follows the chain from one node over the change, and then hears another."""
+    follower = HeaderFollower(one.genesis)
+    for place in (one, other):
+        assert place.node is not None
+        answers = LightAnswers(place.path, place.node.prover, place.genesis)
+        taken = await ask_until_answered(follower, answers)
+        assert isinstance(taken, Taken), taken
+    assert follower.newest is not None
+    assert len(follower.agents) == AGENTS - 1
+    block = one.blocks[follower.newest.header.height]
+    assert follower.newest.hash == block.hash
+
+
+async def ask_until_answered(follower: HeaderFollower, answers: LightAnswers) -> Taken | Rejected:
+    """Ask again while the newest block's certificate is on its way."""
+    for _ in range(100):
+        content = answers.answer(follower.question())
+        if content is not None:
+            return follower.take_headers(content, SystemClock().now_ms())
+        await asyncio.sleep(0.05)
+    raise AssertionError("no answer")
 
 
 def is_without(place: Place, name: bytes) -> bool:
