@@ -33,6 +33,10 @@ STALE_BLOCKS = 20
 STALE_HEARTBEATS = 3  # ... or this long on an idle one
 SETS_KEPT = 256  # ten days of hourly changes: readings wait a week for their receipts
 
+_FORK = (
+    "the chain is forked, or keys were sold: move ledger/trail.db away and set ledger.checkpoint"
+)
+
 _headers = Decoder(Header)
 _sets = Decoder(AgentSet)
 _answers = Decoder(HeadersAnswer)
@@ -155,6 +159,8 @@ class HeaderFollower:
             return Rejected(Reason.BAD_BLOCK, f"an end block is not final: {error}")
         if isinstance(draft, Rejected):
             return draft
+        if not answer.ends and answer.newest is None:
+            return Rejected(Reason.MALFORMED, "neither an end block nor a newest header")
         if self._is_pending and draft.met_ms is None and answer.newest is not None:
             return Rejected(
                 Reason.BAD_BLOCK, f"its chain does not stand on the checkpoint {self._checkpoint}"
@@ -285,7 +291,7 @@ class HeaderFollower:
             return None
         self.fork = (
             f"block {newest.header.height} ({newest.hash.hex()[:16]}) was final, and an end block before it hands"
-            " over to other agents: the chain is forked, or keys were sold"
+            f" over to other agents: {_FORK}"
         )
         return Rejected(Reason.BAD_BLOCK, self.fork)
 
@@ -299,8 +305,7 @@ class HeaderFollower:
     def _note_fork(self, verified: VerifiedHeader, newest: VerifiedHeader) -> Rejected:
         self.fork = (
             f"block {verified.header.height} ({verified.hash.hex()[:16]}) and block {newest.header.height}"
-            f" ({newest.hash.hex()[:16]}) contradict each other, and agents made both final: the chain is"
-            " forked, or keys were sold"
+            f" ({newest.hash.hex()[:16]}) contradict each other, and agents made both final: {_FORK}"
         )
         return Rejected(Reason.BAD_BLOCK, self.fork)
 

@@ -50,6 +50,7 @@ SAVE_INTERVAL_MS = 600_000  # spares the card; a restart begins with a header th
 WATCH_INTERVAL_S_MIN = 1.0
 OFFERED_TO_MAX = 3  # one honest peer is enough: it passes the transaction on to all
 FINALS_KEPT = 512
+RECENT_MAX = 64  # proofs that may be used again: hardly more than the node's own identity
 BEHIND_TRIES = 4  # for a peer that has not yet the block we know of
 BEHIND_WAIT_S = 0.3
 
@@ -140,7 +141,7 @@ class LightChain:
             if state.at.header.height >= self._floor:
                 self._note_verified()
                 if age_ms_max:
-                    self._recent[asked] = (self._now_ms(), state)
+                    self._keep_recent(asked, state)
                 return state
             await asyncio.sleep(BEHIND_WAIT_S)
         raise MessagingError(f"no full node has block {self._floor} yet: ask again")
@@ -304,6 +305,8 @@ class LightChain:
             self._floor = max(self._floor, one.at.header.height)
             if ours is None or not isinstance(ours.transaction.body, Anchor):
                 self._recent.clear()  # anchors are many, and change nobody's lease
+            if ours is not None and inclusions.height >= one.at.header.height:
+                self.pool.drop_used(ours.transaction.sender, ours.transaction.nonce)
         while len(self._finals) > FINALS_KEPT:
             self._finals.popitem(last=False)
         if inclusions.found:
@@ -319,6 +322,11 @@ class LightChain:
         except CodecError as error:
             self._asker.blame(peer, Rejected(Reason.MALFORMED, f"an offer's answer {error}"))
             return None
+
+    def _keep_recent(self, asked: tuple[bytes, ...], state: ProvenState) -> None:
+        if len(self._recent) >= RECENT_MAX:
+            self._recent.clear()
+        self._recent[asked] = (self._now_ms(), state)
 
     def _note_verified(self, ends: tuple[SetChange, ...] = ()) -> None:
         """Keep what was learned, and tell of a newer header."""

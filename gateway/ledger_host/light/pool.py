@@ -56,6 +56,13 @@ class PendingPool:
             nonce += 1
         return nonce
 
+    def drop_used(self, sender: bytes, nonce: int) -> None:
+        """Forget what a sender's final transaction with this nonce leaves no room for."""
+        for id_, checked in list(self._waiting.items()):
+            waiting = checked.transaction
+            if waiting.sender == sender and waiting.nonce <= nonce:
+                del self._waiting[id_]
+
     def drop_expired(self, height: int) -> None:
         """Forget what can be in no block above `height`."""
         for id_, checked in list(self._waiting.items()):

@@ -133,6 +133,10 @@ def test_any_changed_byte_of_an_answer_is_found_out():
         refusal_of(HeaderFollower(CHAIN.genesis), changed)
 
 
+def test_an_answer_that_says_nothing_is_refused():
+    assert "neither" in refusal_of(HeaderFollower(CHAIN.genesis), CHAIN.headers([], None)).detail
+
+
 def test_end_blocks_out_of_order_or_again_are_refused():
     refusal_of(HeaderFollower(CHAIN.genesis), CHAIN.headers([2], 35))
     refusal_of(ready(), CHAIN.headers([2], 36))

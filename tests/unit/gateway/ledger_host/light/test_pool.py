@@ -41,6 +41,16 @@ def test_what_is_final_or_expired_is_forgotten():
     assert not pool
 
 
+def test_a_final_nonce_leaves_no_room_for_those_at_it_and_below():
+    pool = PendingPool()
+    for one in transfers(1):
+        pool.add(one)
+    pool.drop_used(Person("bob").address, 9)
+    assert len(pool) == 3
+    pool.drop_used(ALICE, 4)
+    assert pool.ids() == (transfers(1)[2].id,)
+
+
 def test_it_is_bounded():
     pool = PendingPool()
     for height in range(WAITING_MAX // 3 + 1):
