@@ -33,12 +33,16 @@ class _Link:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedUnit:
-    """A node whose grants hold: who made it, what it is and until when that stands."""
+    """A node whose grants hold: who made it, what it is and until when that stands.
+
+    `grant_ids` are the manufacturer's and the unit's: they may be revoked later.
+    """
 
     manufacturer: bytes
     model: str
     not_after_ms: int
     is_time_judged: bool
+    grant_ids: tuple[bytes, bytes]
 
 
 def check_grants(
@@ -75,6 +79,7 @@ def check_grants(
         model=unit.grant.models[0],
         not_after_ms=unit.grant.not_after_ms,
         is_time_judged=now.is_trusted,
+        grant_ids=(maker.id, unit.id),
     )
 
 

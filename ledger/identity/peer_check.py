@@ -114,6 +114,24 @@ def accept_peer(
     )
 
 
+def judge_again(peer: AcceptedPeer, facts: IdentityFacts, now: Moment) -> Refused | None:
+    """Tell why a peer that is connected would not be accepted any more, from what the chain says now.
+
+    Leases are not judged again: they change hands by rights when an instance ends.
+    """
+    node, unit = peer.node_id, peer.unit
+    if facts.is_retired(node):
+        return Refused(RefusalCode.RETIRED, f"node {node.hex()[:16]} was retired for good")
+    if unit is None:
+        return None
+    for grant_id in unit.grant_ids:
+        if facts.is_revoked(grant_id):
+            return Refused(RefusalCode.REVOKED, f"its grant {grant_id.hex()[:16]} is revoked")
+    if now.time_ms >= unit.not_after_ms:
+        return Refused(RefusalCode.EXPIRED, "its grant has expired")
+    return None
+
+
 def _is_leased(claims: Claims, facts: IdentityFacts, now: Moment) -> bool | Refused:
     """Tell whether the peer holds its lease; refuse it where another instance certainly does.
 

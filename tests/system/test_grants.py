@@ -108,13 +108,14 @@ def test_a_revoked_grant_is_refused_by_the_other_gateway_until_an_appeal_reinsta
     # The manufacturer revokes it on the chain. What the chain says, the founder's gateway acts upon.
     revoked, by_maker = units[other], authority.options("maker")
     founder.say("grant", "revoke", revoked, *by_maker, "--cause", "device-stolen")
-    until(lambda: other.ask("grant", "status", revoked)["state"] == "revoked")
+    assert founder.ask("grant", "status", revoked)["state"] == "revoked"
+    until(lambda: "revoked" in link_of(founder)["problem"] and not is_connected(founder))
+    until(lambda: "the other side says" in link_of(other)["problem"])
+    assert "revoked" in link_of(other)["problem"]
+    assert "a peer was refused: revoked" in founder.log.read_text()
     other.stop()
     other.start()
     until(lambda: other.run("chain", "status").returncode == 0)
-    until(lambda: "revoked" in link_of(other)["problem"])
-    assert not is_connected(founder)
-    assert "a peer was refused: revoked" in founder.log.read_text()
     behind = height_of(other)
     until(lambda: height_of(founder) > behind)
 
@@ -127,4 +128,4 @@ def test_a_revoked_grant_is_refused_by_the_other_gateway_until_an_appeal_reinsta
     founder.say("grant", "decide", revoked, *authority.options("foundation"), *decision)
     until(lambda: is_connected(other))
     until(lambda: height_of(other) > behind)
-    assert other.ask("grant", "status", revoked)["state"] == "reinstated"
+    until(lambda: other.ask("grant", "status", revoked)["state"] == "reinstated")

@@ -8,7 +8,6 @@ from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.initiator import Admitted
 from gateway.messaging.peer_connection import PeerConnection, PeerLogin, peer_tls_context
 from ledger.identity.grant import Role
-from ledger.identity.refusals import PeerFlag
 from ledger.network import topics
 from ledger.network.topics import ChainTopics
 from ledger.network.wire import PeerAddress
@@ -39,7 +38,7 @@ class Link:
         is_tls: bool,
     ) -> None:
         self.address = address
-        self.flags: tuple[PeerFlag, ...] = admitted.peer.flags
+        self.peer = admitted.peer
         own_id = own.node_id
         self._own_id = own_id
         self._chain = chain

@@ -59,6 +59,7 @@ class PeerListener:
         self._guests: dict[str, float] = {}
         self._accepted: dict[bytes, AcceptedPeer] = {}
         self.inbound: dict[bytes, tuple[PeerFlag, ...]] = {}
+        self.peers: dict[bytes, AcceptedPeer] = {}  # those of `inbound` as they proved themselves
         self.light: set[bytes] = set()  # those of `inbound` that follow headers only
         admission = PeerAdmission(identity.node_id, self._topics, clock)
         self._responder = Responder(
@@ -106,6 +107,7 @@ class PeerListener:
         names = self._broker.connected_names()
         for peer in [peer for peer in self.inbound if peer.hex() not in names]:
             del self.inbound[peer]
+            self.peers.pop(peer, None)
             self.light.discard(peer)
             self._events.on_gone(peer)
         for name in names:
@@ -120,6 +122,8 @@ class PeerListener:
         if peer not in self.inbound:
             accepted = self._accepted.pop(peer, None)
             self.inbound[peer] = () if accepted is None else accepted.flags
+            if accepted is not None:
+                self.peers[peer] = accepted
             if accepted is not None and accepted.role is Role.LIGHT:
                 self.light.add(peer)
             if len(self.light) > LIGHT_MAX:

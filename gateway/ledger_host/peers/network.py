@@ -20,6 +20,7 @@ from gateway.ledger_host.peers.link import Link, LinkEvents
 from gateway.ledger_host.peers.listener import ListenerEvents, ListenerPlace, PeerListener
 from gateway.ledger_host.peers.seams import NodeSide, PeerSettings, PeerView, Traffic
 from ledger.identity.grant import Role
+from ledger.identity.peer_check import judge_again
 from ledger.identity.refusals import PeerFlag
 from ledger.network import topics
 from ledger.network.address_book import AddressBook
@@ -40,6 +41,7 @@ _log = logging.getLogger(__name__)
 TICK_S = 0.25  # how soon transactions are passed on and a peer that came is noticed
 DIALLING_MAX = 4  # handshakes that we begin at once
 ADDRESSES_INTERVAL_S = 60.0
+JUDGE_INTERVAL_S = 10.0  # some reads of the state for each peer
 REPEATED_TRANSACTIONS_MAX = 500
 _RETAINED = (topics.STATUS, topics.VOTE)  # what a peer that comes back hears at once
 
@@ -94,7 +96,7 @@ class MqttPeerNetwork:
     def views(self) -> tuple[PeerView, ...]:
         """Return the connected peers."""
         outbound = [
-            PeerView(node, f"{link.address.host}:{link.address.port}", True, link.flags)
+            PeerView(node, f"{link.address.host}:{link.address.port}", True, link.peer.flags)
             for node, link in self._links.items()
             if node in self._opened
         ]
@@ -159,7 +161,7 @@ class MqttPeerNetwork:
             await self._listener.stop()
 
     async def _tick_for_ever(self) -> None:
-        share_at_s = 0.0
+        share_at_s = judge_at_s = 0.0
         loop = asyncio.get_running_loop()
         while True:
             if self._listener is not None:
@@ -167,6 +169,9 @@ class MqttPeerNetwork:
             self._drop_second_connections()
             self._dial()
             self._flush_transactions()
+            if loop.time() >= judge_at_s:
+                judge_at_s = loop.time() + JUDGE_INTERVAL_S
+                self._judge_again()
             if loop.time() >= share_at_s and self._identity.role is not Role.LIGHT:
                 share_at_s = loop.time() + ADDRESSES_INTERVAL_S
                 self._share_addresses()
@@ -194,6 +199,18 @@ class MqttPeerNetwork:
         self._book.note_failure(peer, self._now_ms())
         if link is not None:
             self._spawn(link.close())
+
+    def _judge_again(self) -> None:
+        """Part with whom the chain has revoked or retired since he was accepted."""
+        peers = [link.peer for node, link in self._links.items() if node in self._opened]
+        if self._listener is not None:
+            peers += self._listener.peers.values()
+        for peer in peers:
+            refused = judge_again(peer, self._identity.facts(), self._identity.now())
+            if refused is not None:
+                _log.warning("peer %s is parted with: %s", peer.node_id.hex()[:16], refused)
+                self.refusals[peer.node_id] = str(refused)
+                self._expel(peer.node_id)
 
     def _inbound(self) -> dict[bytes, tuple[PeerFlag, ...]]:
         return {} if self._listener is None else self._listener.inbound

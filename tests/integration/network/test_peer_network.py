@@ -10,6 +10,7 @@ import pytest
 from gateway.broker.broker import EmbeddedBroker
 from gateway.broker.settings import BrokerSettings
 from gateway.clock import SystemClock
+from gateway.ledger_host.peers import network
 from gateway.ledger_host.peers.cluster import ClusterNetwork
 from gateway.ledger_host.peers.identity import NodeIdentity
 from gateway.ledger_host.peers.listening import NoTelemetry
@@ -319,6 +320,21 @@ async def test_a_retired_node_is_refused_and_told_so():
         async with running(b):
             await b.until(lambda: "retired" in b.network.refusals.get(a.id, ""))
             assert not a.network.connected
+
+
+@pytest.mark.parametrize("gone", ["the one that dialled", "the one that listens"])
+async def test_a_node_that_is_retired_while_it_is_connected_is_parted_with(monkeypatch, gone):
+    monkeypatch.setattr(network, "JUDGE_INTERVAL_S", 0.1)
+    facts = {1: OpenFacts(), 2: OpenFacts()}
+    a = make_node(1, facts=facts[1])
+    async with running(a):
+        b = make_node(2, [at(a)], facts=facts[2])
+        async with running(b):
+            await b.until(lambda: a.id in b.network.connected and b.id in a.network.connected)
+            judge, other = (a, b) if gone == "the one that dialled" else (b, a)
+            facts[1 if judge is a else 2].retired.add(other.id)
+            await judge.until(lambda: "retired" in judge.network.refusals.get(other.id, ""))
+            await judge.until(lambda: not judge.network.connected)
 
 
 async def test_a_peer_that_sends_rubbish_is_expelled_and_banned():

@@ -52,9 +52,12 @@ def judge(
     )
 
 
-def test_grants_that_hold_tell_maker_model_and_end():
+def test_grants_that_hold_tell_maker_model_end_and_ids():
     unit = unit_grant(UNIT)
-    assert judge() == VerifiedUnit(MAKER.address, "gw-1", unit.not_after_ms, is_time_judged=True)
+    ids = (grant_id_of(MAKER_GRANT), grant_id_of(unit))
+    assert judge() == VerifiedUnit(
+        MAKER.address, "gw-1", unit.not_after_ms, is_time_judged=True, grant_ids=ids
+    )
 
 
 @pytest.mark.parametrize(
