@@ -32,7 +32,7 @@ Service = Literal["ledger", "bridge"]
 PAYLOAD_BYTES_MAX = 255 * 1024  # with its topic it fits the broker's packet limit
 _CONNECT_TIMEOUT_S = 5.0
 _KEEP_ALIVE_S = 30
-_RECONNECT_MAX_S = 30
+_RECONNECT_MAX_S = 4  # the broker is on this machine: whoever waits longer is the last to be back
 _QUEUED_MESSAGES_MAX = 100  # more than a service answers at once; kept while the broker is away
 
 
