@@ -31,6 +31,7 @@ from ledger.state.transition import (
     BlockResult,
     CheckedTransaction,
     apply_block,
+    list_account_keys,
     select_transactions,
 )
 from ledger.storage.store import ChainStore, NewBlock
@@ -90,6 +91,7 @@ class Chain:
             parent_signers=wanted.parent_signers,
             reveal=self._reveal(view),
         )
+        self._store.preload(list_account_keys(transactions))
         selected = select_transactions(view, context, transactions, self._executor)
         proposal = self._propose(context, parent.hash, selected.transactions, selected.result)
         return BuiltBlock(proposal, selected.failed)
@@ -134,6 +136,7 @@ class Chain:
             parent_signers=header.parent_signers,
             reveal=header.reveal,
         )
+        self._store.preload(list_account_keys(checked))
         result = apply_block(view, context, checked, self._executor)
         if isinstance(result, Rejected):
             return result

@@ -7,7 +7,7 @@ Rule 4: the sum of all SSP balances never changes: stake, rewards and what is bu
 Rule 5: a metering transaction may offer no fee when stake gives its sender a free one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ledger.errors import OutdatedError, Reason, Rejected, StorageError
 from ledger.params import BLOCK_GAS_MAX, REASON_LENGTH_MAX
@@ -30,6 +30,7 @@ from ledger.state.context import (
 )
 from ledger.state.fees import compute_fee_paid, get_gas_limit, is_free_offer, runs_contract
 from ledger.state.genesis import genesis_writes
+from ledger.state.keys import ACCOUNT_PREFIX
 from ledger.state.overlay import Overlay, StateReader
 from ledger.state.plain_text import to_one_line
 from ledger.state.processing.dispatch import process_body
@@ -49,11 +50,23 @@ __all__ = [
     "apply_block",
     "check_transaction",
     "genesis_writes",
+    "list_account_keys",
     "query_contract",
     "select_transactions",
 ]
 
 FAILED_IN_BLOCK_MAX = 4  # worker failures that a proposer bears before it runs no more contracts
+
+
+def list_account_keys(transactions: Iterable[CheckedTransaction]) -> list[bytes]:
+    """Return the keys of accounts that these transactions will read: senders, and who is paid."""
+    keys: list[bytes] = []
+    for checked in transactions:
+        transaction = checked.transaction
+        keys.append(ACCOUNT_PREFIX + transaction.sender)
+        if isinstance(transaction.body, Transfer):
+            keys.append(ACCOUNT_PREFIX + transaction.body.to)
+    return keys
 
 
 def apply_block(

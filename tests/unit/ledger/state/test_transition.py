@@ -15,12 +15,14 @@ from ledger.params import (
     EXPIRY_HEIGHTS_MAX,
     GAS_PER_FEE_UNIT,
 )
+from ledger.state.accounts import REWARD_POOL
 from ledger.state.commitment import StateTree
-from ledger.state.keys import RUNNING_KEY, account_key
+from ledger.state.keys import ACCOUNT_PREFIX, RUNNING_KEY, account_key
 from ledger.state.transition import (
     FAILED_IN_BLOCK_MAX,
     CheckedTransaction,
     apply_block,
+    list_account_keys,
     select_transactions,
 )
 from ledger.types.records import Account
@@ -51,6 +53,7 @@ from tests.support.transactions import (
 )
 
 TRANSFER = Transfer(BEN.address, 100)
+NEW_COIN = CreateCoin("COIN", "a coin", 0, 1, 1)
 
 
 def test_an_empty_block_changes_only_what_every_block_counts():
@@ -58,6 +61,33 @@ def test_an_empty_block_changes_only_what_every_block_counts():
     assert not isinstance(result, Rejected)
     assert result.outcomes == ()
     assert list(result.writes) == [RUNNING_KEY]
+
+
+class Watched(dict[bytes, bytes]):
+    """A state that remembers what was asked of it."""
+
+    def __init__(self, state: dict[bytes, bytes]) -> None:
+        super().__init__(state)
+        self.asked: set[bytes] = set()
+
+    def get(self, key, default=None):
+        self.asked.add(key)
+        return super().get(key, default)
+
+
+def test_which_accounts_transfers_read_is_known_beforehand():
+    chain = Chain(ANNA, BEN)
+    made = [
+        check(ANNA, TRANSFER),
+        check(BEN, Transfer(CARLA.address, 1)),
+        check(BEN, NEW_COIN, nonce=1),
+    ]
+    known = set(list_account_keys(made))
+    assert known == {account_key(person.address) for person in (ANNA, BEN, CARLA)}
+    view = Watched(chain.state)
+    assert not isinstance(apply_block(view, chain.context, made, chain.executor), Rejected)
+    own = {account_key(PROPOSER.address), account_key(REWARD_POOL)}
+    assert {key for key in view.asked if key.startswith(ACCOUNT_PREFIX)} - own == known
 
 
 def test_the_view_is_only_read():

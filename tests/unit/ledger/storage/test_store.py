@@ -77,6 +77,32 @@ def test_reads_follow_the_newest_block(path: Path):
     store.close()
 
 
+def test_keys_that_are_read_together_are_what_single_reads_give(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store_module, "CACHED_KEYS_MAX", 1_000)
+    store = open_store(path)
+    filler = Filler(store)
+    state = {b"key %d" % index: b"%d" % index for index in range(2 * 300)}
+    filler.append({**state, b"large": bytes(5_000)})
+    store._cache.clear()
+    asked = [b"key %d" % index for index in range(0, 900, 3)]
+    store.preload([*asked, *asked, b"large"])
+    assert store._cache == {key: state.get(key) for key in asked}
+    assert store.get(b"large") == bytes(5_000)
+    filler.append({b"key 3": b"new", b"key 6": None, b"key 600": b"here"})
+    store.preload(asked)
+    assert [store.get(key) for key in (b"key 3", b"key 6", b"key 600")] == [b"new", None, b"here"]
+    store.close()
+
+
+def test_a_few_keys_are_not_read_ahead(path: Path):
+    store = open_store(path)
+    store.preload(b"%d" % index for index in range(store_module.PRELOADED_KEYS_MIN - 1))
+    assert not store._cache
+    store.close()
+
+
 def test_what_is_kept_at_hand_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(store_module, "CACHED_KEYS_MAX", 3)
     store = open_store(path)
