@@ -43,6 +43,8 @@ def publish(packet_id: int, topic: str, payload: bytes, qos: int, *, is_dup: boo
 class Client:
     """A persistent session that connects again until it is stopped."""
 
+    login: tuple[str, str] | None = None
+
     def __init__(self, port: int, client_id: str) -> None:
         self.port = port
         self.client_id = client_id
@@ -60,7 +62,9 @@ class Client:
     async def _connect(self) -> None:
         reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
-            body = text("MQTT") + b"\x04\x00\x00\x00" + text(self.client_id)
+            flags = b"\xc0" if self.login else b"\x00"
+            body = text("MQTT") + b"\x04" + flags + b"\x00\x00" + text(self.client_id)
+            body += b"".join(text(part) for part in self.login or ())
             self.writer.write(packet(0x10, body))
             connack = await reader.readexactly(4)
             if connack[3]:
@@ -162,13 +166,14 @@ class Meter(Publisher):
     """Publishes readings at QoS 2: numbers that follow `before`."""
 
     before = 0
+    gateway = "gw1"
 
     def next_message(self) -> tuple[str, int]:
         return f'{{"power_active_total": {self.before + self.sent}}}', 2
 
     @property
     def topic(self) -> str:
-        return f"ss/v1/gw1/dev/{self.client_id}/up"
+        return f"ss/v1/{self.gateway}/dev/{self.client_id}/up"
 
 
 class Subscriber(Client):

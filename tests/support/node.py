@@ -133,9 +133,15 @@ class Node:
             print(self.log.read_text()[-6000:])
 
     def start(self, *names: str) -> None:
+        self.begin(*names)
+        self.wait_ready(*names)
+
+    def begin(self, *names: str) -> None:
         for name in names or SERVICES:
             arguments = ("-m", "gateway.cli.main", name, "--home", str(self.home.path))
             self.processes[name] = Process(arguments, self.log)
+
+    def wait_ready(self, *names: str) -> None:
         for name in names or SERVICES:
             self.processes[name].wait_ready()
 
