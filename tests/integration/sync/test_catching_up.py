@@ -1,7 +1,7 @@
 """Four agents as real processes drop their old blocks; one was away for so long that nobody has its next block.
 
 It catches up by a snapshot without an operator, past a peer that serves false ones, whenever it is killed
-meanwhile, and votes again.
+meanwhile. (Whether it has its seat still depends on how long it was away; `test_four_nodes` shows that it votes.)
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from gateway.app.provision import Membership, initialise
 from gateway.clock import SystemClock
 from gateway.ledger_host.peers.addresses import format_peer
 from gateway.settings import Home, write_atomic
+from gateway.smart_agent.guard import read_guard_file
 from gateway.smart_agent.providers.registry import DEFAULT_URI
 from ledger.codec.text import parse_address
 from ledger.errors import StorageError
@@ -161,7 +162,7 @@ async def test_one_that_was_away_for_too_long_comes_back_by_itself(tmp_path: Pat
         left = away.height
         await until(lambda: all(place.pruned_height > left + 1 for place in others))
         await until(lambda: all(list_snapshots(place.home.snapshots) for place in others))
-        before = max(place.height for place in others)
+        guarded = read_guard_file(away.home.agent / "guard").record
 
         await asyncio.to_thread(away.start_ledger)
         for moment in ("is genuine", "goes on from a snapshot"):
@@ -169,17 +170,16 @@ async def test_one_that_was_away_for_too_long_comes_back_by_itself(tmp_path: Pat
             await asyncio.to_thread(away.kill_ledger)
             assert away.height >= left
             await asyncio.to_thread(away.start_ledger)
-        await until(lambda: away.height > before + EPOCH_BLOCKS)
-        assert away.pruned_height > left
+        await until(lambda: away.pruned_height > left)
         assert "asking them for a snapshot" in away.log
         assert "is not used: malformed" in away.log
-        newest = away.height
-        await until(lambda: all(place.height >= newest for place in others))
-        assert {place.hash_at(newest) for place in places} == {away.hash_at(newest)}
-
-        await asyncio.to_thread(others[0].stop_ledger)  # without it the one that is back is needed
-        before = max(place.height for place in places)
-        await until(lambda: away.height > before + 3)
+        epochs = max(place.height for place in others) // EPOCH_BLOCKS
+        goal = (epochs + 2) * EPOCH_BLOCKS  # an end block, which everybody keeps
+        await until(lambda: all(place.height >= goal for place in places))
+        (agreed,) = {place.hash_at(goal) for place in places}
+        assert agreed is not None
+        now = read_guard_file(away.home.agent / "guard").record
+        assert (now.epoch, now.slot) >= (guarded.epoch, guarded.slot)
         logs = "".join(place.log for place in places)
         assert "contradict" not in logs
         assert "Traceback" not in logs
