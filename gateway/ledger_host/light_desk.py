@@ -1,21 +1,29 @@
 """Answers light nodes from a full one's chain: on a thread of its own, a bounded number in the waiting.
 
-Rule: whoever asks faster than answers are made is not answered and asks again; nobody's question waits
+Rule 1: whoever asks faster than answers are made is not answered and asks again; nobody's question waits
 behind more than `WAITING_PER_PEER_MAX` of one other peer.
+Rule 2: a peer has work done for it up to `COST_PER_S`, whatever it asks.
 """
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from gateway.clock import Clock
 from ledger.codec.canonical import encode
 from ledger.errors import LedgerError, Rejected
 from ledger.light.answers import OfferAnswer
+from ledger.network.budget import TokenBucket
 from ledger.network.light_messages import (
+    GetFinalBlock,
+    GetHeaders,
+    GetInclusion,
+    GetState,
     LightAnswer,
     LightMessage,
+    LightQuestion,
     LightRequest,
     OfferTransaction,
 )
@@ -25,6 +33,16 @@ from ledger.params import REASON_LENGTH_MAX
 _log = logging.getLogger(__name__)
 
 WAITING_PER_PEER_MAX = 8  # of the twenty a second that a peer may ask
+# What a question costs at most, in ms of a small computer: Merkle paths through blocks of 2,000 transactions.
+COST_MS: Mapping[type[LightQuestion], int] = {
+    GetHeaders: 30,
+    GetState: 10,
+    GetInclusion: 50,
+    GetFinalBlock: 10,
+}
+COST_PER_S = 250  # a quarter of one core
+COST_BURST = 3_000
+BUCKETS_MAX = 256  # as many as there are connections; the peer heard of longest ago makes room
 WAITING_MAX = 128  # each takes some milliseconds, most of them for Merkle paths
 
 Send = Callable[[bytes, LightAnswer], None]
@@ -34,12 +52,14 @@ Submit = Callable[[bytes], bytes | Rejected]
 class LightDesk:
     """Create it in a running event loop; `ask` never waits. `close` ends its thread."""
 
-    def __init__(self, answers: LightAnswers, submit: Submit, send: Send) -> None:
+    def __init__(self, answers: LightAnswers, submit: Submit, send: Send, clock: Clock) -> None:
         self._answers = answers
         self._submit = submit
         self._send = send
+        self._clock = clock
         self._waiting: Counter[bytes] = Counter()
         self._pool = ThreadPoolExecutor(1, "light-desk")
+        self._buckets: OrderedDict[bytes, TokenBucket] = OrderedDict()
         self._is_told = False
 
     def close(self) -> None:
@@ -56,6 +76,8 @@ class LightDesk:
             return
         waiting = self._waiting
         if waiting[peer] >= WAITING_PER_PEER_MAX or waiting.total() >= WAITING_MAX:
+            return
+        if not self._is_affordable(peer, COST_MS[type(question)]):
             return
         waiting[peer] += 1
         loop = asyncio.get_running_loop()
@@ -77,6 +99,14 @@ class LightDesk:
             _log.error("a light node's question failed", exc_info=error)
         else:
             self._send(peer, LightAnswer(number, done.result()))
+
+    def _is_affordable(self, peer: bytes, cost_ms: int) -> bool:
+        now_ms = self._clock.monotonic_ns() // 1_000_000
+        bucket = self._buckets.pop(peer, None) or TokenBucket(COST_PER_S, COST_BURST, now_ms)
+        self._buckets[peer] = bucket
+        if len(self._buckets) > BUCKETS_MAX:
+            self._buckets.popitem(last=False)
+        return bucket.take(cost_ms, now_ms)
 
     def _take(self, raw: bytes) -> bytes:
         taken = self._submit(raw)

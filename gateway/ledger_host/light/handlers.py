@@ -4,7 +4,7 @@ Requests arrive on threads; the chain is asked on the event loop. What takes the
 """
 
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -42,6 +42,7 @@ from gateway.model.ledger_api import (
     EvidenceReply,
     IdentityReply,
     PeersReply,
+    QueryReply,
     RevocationReply,
     SoftwareReply,
     StatusReply,
@@ -121,7 +122,8 @@ class LightHandlers:
             "proposals": lambda _request: self._proposals(),
             "stake": self._stake,
             "proof": self._proof,
-            "query": _refuse,
+            # A contract that gives no answer: whoever asks for sessions goes on with the rest.
+            "query": lambda _request: QueryReply(ok=False, refusal=LIGHT_REFUSAL),
         }
         return {verb: make_handler(answer) for verb, answer in verbs.items()}
 
@@ -266,7 +268,3 @@ class LightHandlers:
             set_changes=self._on_loop(lambda: self._chain.set_changes(at.header.epoch)),
         )
         return ProofReply(at.header.height, encode(evidence).hex())
-
-
-def _refuse(_request: Request) -> NoReturn:
-    raise MessagingError(LIGHT_REFUSAL)

@@ -100,7 +100,10 @@ class PeerDesk:
         """Stay connected until cancelled. Raises `BrokerError` where it cannot listen."""
         self._node = node
         light = LightDesk(
-            LightAnswers(self._chain, node.prover, self._genesis), node.submit, self.network.send
+            LightAnswers(self._chain, node.prover, self._genesis),
+            node.submit,
+            self.network.send,
+            self._clock,
         )
         side = NodeSide(
             receive=self._receive,

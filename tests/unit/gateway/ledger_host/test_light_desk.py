@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ledger_host.light_desk import WAITING_PER_PEER_MAX, LightDesk
+from gateway.clock import SystemClock
+from gateway.ledger_host.light_desk import (
+    COST_BURST,
+    COST_MS,
+    WAITING_PER_PEER_MAX,
+    LightDesk,
+)
 from ledger.codec.canonical import Decoder
 from ledger.errors import Reason, Rejected
 from ledger.light.answers import OfferAnswer
 from ledger.network.light_messages import (
     GetFinalBlock,
+    GetInclusion,
     LightAnswer,
     LightQuestion,
     LightRequest,
@@ -49,6 +56,19 @@ class Heard:
                 await asyncio.sleep(0.005)
 
 
+async def made(desk: LightDesk) -> None:
+    """Wait until every answer that was begun is given."""
+    await asyncio.get_running_loop().run_in_executor(desk._pool, lambda: None)
+    await asyncio.sleep(0)
+
+
+class StillClock(SystemClock):
+    """No time passes."""
+
+    def monotonic_ns(self) -> int:
+        return 0
+
+
 def refuse(_raw: bytes) -> bytes | Rejected:
     return Rejected(Reason.BAD_NONCE, "nonce 7, the sender's next is 3")
 
@@ -56,7 +76,7 @@ def refuse(_raw: bytes) -> bytes | Rejected:
 @pytest.fixture
 async def held(tmp_path: Path) -> AsyncIterator[tuple[HeldAnswers, Heard, LightDesk]]:
     answers, heard = HeldAnswers(tmp_path), Heard()
-    desk = LightDesk(answers, refuse, heard.send)
+    desk = LightDesk(answers, refuse, heard.send, StillClock())
     yield answers, heard, desk
     answers.go.set()
     desk.close()
@@ -73,6 +93,20 @@ async def test_questions_of_one_peer_are_bounded_and_hold_nobody_else_up(held):
     assert numbers == [*range(WAITING_PER_PEER_MAX), 99]
     desk.hear(PEER, LightRequest(100, GetFinalBlock(1)))
     await heard.until(WAITING_PER_PEER_MAX + 2)
+
+
+async def test_one_peer_gets_no_more_than_its_share_of_work(held):
+    answers, heard, desk = held
+    answers.go.set()
+    affordable = COST_BURST // COST_MS[GetInclusion]
+    question = GetInclusion((bytes(32),))
+    for number in range(affordable + 10):
+        desk.hear(PEER, LightRequest(number, question))
+        await made(desk)
+    assert [answer.number for _, answer in heard.answers] == list(range(affordable))
+    desk.hear(OTHER, LightRequest(9_999, question))
+    await made(desk)
+    assert heard.answers[-1][0] == OTHER
 
 
 async def test_an_offer_is_answered_with_the_reason(held):
@@ -96,13 +130,14 @@ async def test_a_chain_that_cannot_be_read_is_told_once(tmp_path: Path, caplog):
     node = lab.open_keeping()
     heard = Heard()
     desk = LightDesk(
-        LightAnswers(tmp_path / "none.db", node.prover, lab.genesis), refuse, heard.send
+        LightAnswers(tmp_path / "none.db", node.prover, lab.genesis),
+        refuse,
+        heard.send,
+        StillClock(),
     )
-    loop = asyncio.get_running_loop()
     for number in range(3):
         desk.hear(PEER, LightRequest(number, GetFinalBlock(1)))
-    await loop.run_in_executor(desk._pool, lambda: None)  # whatever came before is done
-    await asyncio.sleep(0)
+    await made(desk)
     desk.close()
     node.close()
     told = [one for one in caplog.records if "a light node is not answered" in one.getMessage()]
