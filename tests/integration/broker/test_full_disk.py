@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.broker.test_broker_kills import KillableBroker, lost, until
-from tests.support.kill_clients import Publisher, Subscriber
+from tests.integration.broker.test_exchange_kills import DEVICES, Gateway, count_stored
+from tests.support.kill_clients import Meter, Publisher, Subscriber
 
 pytestmark = [
     pytest.mark.integration,
@@ -22,9 +23,10 @@ DISK = "3m"
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    size = getattr(request, "param", DISK)
     mounted = subprocess.run(
-        ("mount", "-t", "tmpfs", "-o", f"size={DISK}", "small", tmp_path), capture_output=True
+        ("mount", "-t", "tmpfs", "-o", f"size={size}", "small", tmp_path), capture_output=True
     )
     if mounted.returncode:
         pytest.skip(f"no disk can be mounted here: {mounted.stderr.decode().strip()}")
@@ -84,3 +86,28 @@ async def test_a_full_disk_loses_nothing_that_was_acknowledged(small_disk: Path)
         await until(lambda: lost(again, acknowledged) == [])
         again.stop()
     assert await broker.stop() == 0
+
+
+@pytest.mark.parametrize("small_disk", ["16m"], indirect=True)
+async def test_on_a_full_disk_readings_wait_and_each_is_stored_once(small_disk: Path):
+    gateway = Gateway(small_disk)
+    await gateway.start()
+    is_over = False
+    meter = Meter(gateway.port, DEVICES[0], lambda: not is_over)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(meter.run())
+        await until(lambda: len(meter.acknowledged) > 100)
+        filler = fill(small_disk)
+        before = await count_at_rest(meter)
+        await asyncio.sleep(1.5)  # it is tried again meanwhile
+        assert len(meter.acknowledged) == before, "acknowledged, and there is no room"
+        assert meter.is_connected, "it waits, and is not refused"
+        filler.unlink()
+        await until(lambda: len(meter.acknowledged) > before + 100)
+        is_over = True
+        await until(lambda: meter.is_idle)
+        meter.stop()
+    await gateway.kill()
+
+    stored = count_stored(small_disk)[DEVICES[0]]
+    assert stored == dict.fromkeys(range(1, meter.sent + 1), 1)
