@@ -62,7 +62,7 @@ class Handover:
         self._share.enter()
         # What is not settled, the oldest first, but for `_settled` readings of the first item. Each
         # reading has a place among the answers.
-        self._unsettled: deque[tuple[str, Sequence[bytes]]] = deque()
+        self._unsettled: deque[tuple[str, int, int]] = deque()  # topic, readings, their bytes
         self._settled = 0
         self._bytes = 0  # of `_unsettled`
         self.was_behind = False
@@ -75,11 +75,17 @@ class Handover:
         self.was_behind = True
         return True
 
-    def room(self, size: int) -> int:
-        """Return how many readings of `size` bytes may be taken before it must wait, at least 1."""
+    def room(self, size: int, wanted: int) -> int:
+        """Return how many of the `wanted` readings of `size` bytes may be taken before it must wait.
+
+        At least 1; `wanted` is too.
+        """
         share = self._share
+        messages_left = share.messages_max - len(self._places)
         bytes_left = share.bytes_max - self._bytes
-        return max(1, min(share.messages_max - len(self._places), -(-bytes_left // (size or 1))))
+        if wanted <= messages_left and wanted * size <= bytes_left:
+            return wanted
+        return max(1, min(wanted, messages_left, -(-bytes_left // (size or 1))))
 
     def closed(self) -> None:
         """Give the share back: the connection is over."""
@@ -89,22 +95,23 @@ class Handover:
         self,
         topic: str,
         payloads: Sequence[bytes],
+        size: int,
         packets: Sequence[bytes],
         note: StoreNote | None = None,
     ) -> None:
         """Give the sink readings; each of `packets` leaves once its own is settled, b"" for QoS 0.
 
-        There are none where the readings have places already.
+        There are none where the readings have places already. `size` is the payloads' bytes together.
         """
         self._places.extend(packets)
-        self._unsettled.append((topic, payloads))
-        self._bytes += sum(map(len, payloads))
+        self._unsettled.append((topic, len(payloads), size))
+        self._bytes += size
         self._accept((DeviceMessages(self, self._device, topic, payloads, note),))
 
     def take_kept(self, topic: str, payload: bytes, packet_id: int) -> None:
         """Give the sink a reading of QoS 1 that kept sessions get too, or that is retained."""
         self.answers.expect(_KeptReading(self, packet_id))
-        self.take(topic, (payload,), ())
+        self.take(topic, (payload,), len(payload), ())
 
     def take_once(self, message: Message, packet_id: int) -> None:
         """Give the sink a reading of QoS 2; subscribers get it when it is stored."""
@@ -115,7 +122,7 @@ class Handover:
             self.pass_on_once(message, packet_id, reading)
             return
         note = partial(self._session.note, packet_id) if self._core.exchanges.has_store else None
-        self.take(message.topic, (message.payload,), (), note)
+        self.take(message.topic, (message.payload,), len(message.payload), (), note)
 
     def settled(self, count: int) -> None:
         """The sink has the oldest `count` readings."""
@@ -126,7 +133,7 @@ class Handover:
 
     def refused(self, refusal: Rejected) -> None:
         """The sink does not take the oldest reading."""
-        topic, _ = self._unsettled[0]
+        topic, _, _ = self._unsettled[0]
         self._release(1)
         self._core.tally.rejected += 1
         self._core.reporter.rejected(self._session.principal, topic, refusal)
@@ -199,10 +206,10 @@ class Handover:
     def _release(self, count: int) -> None:
         unsettled = self._unsettled
         settled = self._settled + count
-        while settled and settled >= len(unsettled[0][1]):
-            _, payloads = unsettled.popleft()
-            settled -= len(payloads)
-            self._bytes -= sum(map(len, payloads))
+        while settled and settled >= unsettled[0][1]:
+            _, readings, size = unsettled.popleft()
+            settled -= readings
+            self._bytes -= size
         self._settled = settled
 
     def _catch_up(self) -> None:

@@ -55,6 +55,7 @@ class Intake:
         self._session = session
         self._version = version
         self._handover = handover
+        self.is_behind = handover.is_behind
         self._trie = core.trie
         self._has_properties = version.has_reasons
         self._routes: dict[bytes, _Route] = {}
@@ -80,24 +81,31 @@ class Intake:
         has_properties = self._has_properties
         id_place = len(head)
         payload_place = id_place + 3 if has_properties else id_place + 2
-        room = self._handover.room(length - payload_place)
-        count_max = min(count_max, room, (len(data) - position) // length)
+        size = length - payload_place
+        whole = (len(data) - position) // length
+        if not whole:
+            return 0
+        count_max = self._handover.room(size, min(count_max, whole))
         if has_properties:
             count_max = min(count_max, self._room_for_unanswered())
         packets: list[bytes] = []
         payloads: list[bytes] = []
-        while len(packets) < count_max and data.startswith(head, position):
-            start = position + payload_place
-            packet_id = data[position + id_place : position + id_place + 2]
-            if packet_id == _NO_PACKET_ID or (has_properties and data[start - 1]):
+        for at in range(position, position + count_max * length, length):
+            start = at + payload_place
+            packet_id = data[at + id_place : at + id_place + 2]
+            if (
+                packet_id == _NO_PACKET_ID
+                or (has_properties and data[start - 1])
+                or not data.startswith(head, at)
+            ):
                 break
-            position += length
             packets.append(_PUBACK_HEAD + packet_id)
-            payloads.append(data[start:position])
-        if packets:
-            self._core.tally.received += len(packets)
-            self._handover.take(route.topic, payloads, packets)
-        return len(packets)
+            payloads.append(data[start : at + length])
+        count = len(packets)
+        if count:
+            self._core.tally.received += count
+            self._handover.take(route.topic, payloads, count * size, packets)
+        return count
 
     def take(self, first: int, data: bytes, start: int, end: int) -> None:
         """Take the PUBLISH whose body lies between `start` and `end`."""
@@ -156,7 +164,8 @@ class Intake:
                 number = int.from_bytes(packet_id, "big")
                 self._handover.take_kept(route.topic, payload, number)
                 return
-        self._handover.take(route.topic, (payload,), (_PUBACK_HEAD + packet_id,))
+        packet = _PUBACK_HEAD + packet_id
+        self._handover.take(route.topic, (payload,), len(payload), (packet,))
 
     def _find_matches(self, route: _Route) -> Matches:
         trie = self._trie
@@ -194,7 +203,7 @@ class Intake:
             self._handover.take_kept(route.topic, payload, packet_id)
         else:
             packet = self._handover.encode_success(PUBACK, packet_id) if published.qos else b""
-            self._handover.take(route.topic, (payload,), (packet,))
+            self._handover.take(route.topic, (payload,), len(payload), (packet,))
 
     def _answer(self, published: Publication, *, is_recorded: bool) -> None:
         handover, packet_id = self._handover, published.packet_id

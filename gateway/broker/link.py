@@ -231,7 +231,8 @@ class ClientLink:
             ):
                 packets_left -= count
                 position += count * intake.last_length
-                self._hold_if_behind()
+                if intake.is_behind():
+                    self._hold_if_behind()
                 continue
             packets_left -= 1
             first = data[position]

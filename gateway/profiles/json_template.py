@@ -30,8 +30,8 @@ _TOKEN = re.compile(
     rb'(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?[0-9]+(?:\.[0-9]+)?(?![0-9.eE]))|[0-9]', re.DOTALL
 )
 # Each gap that is read has two groups: the digits before the point and those after it.
-_NUMBER_GAP = rb"(-?(?:0|[1-9][0-9]{0,17}))(?:\.([0-9]{1,18}))?"
-_OTHER_NUMBER_GAP = rb"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?"
+_NUMBER_GAP = rb"(-?(?:[1-9][0-9]{0,17}|0))(?:\.([0-9]{1,18})|)"
+_OTHER_NUMBER_GAP = rb"-?(?:[1-9][0-9]{0,17}|0)(?:\.[0-9]{1,18}|)"
 _TEXT_GAP = rb'"([0-9A-Z:+. -]{1,40})()"'
 _FRAME = b"\n"  # stands before and after each of many messages that are matched together
 
@@ -65,7 +65,7 @@ class _Number:
             return list(map(self.read, wholes, fractions))
         values = list(map(int, map(add, wholes, fractions) if digits else wholes))
         factor = self._factors[digits]
-        return values if factor == 1 else [value * factor for value in values]
+        return values if factor == 1 else list(map(factor.__mul__, values))
 
 
 class _TimeText:
@@ -167,6 +167,8 @@ class JsonTemplate:
             return [Measured(values) for values in measured]
         place, time = self._time
         times = time.read_all(columns[place], columns[place + 1])
+        if min(times) > 0 and max(times) <= SOURCE_TIME_MAX_MS:
+            return list(map(Measured, measured, times))
         return [
             Measured(values, time_ms) if 0 < time_ms <= SOURCE_TIME_MAX_MS else None
             for values, time_ms in zip(measured, times, strict=True)

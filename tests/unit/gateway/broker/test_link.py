@@ -291,6 +291,17 @@ def test_what_came_before_the_end_of_the_connection_is_kept():
     assert [message.payload for message, _ in script.sink.held] == [b"%d" % n for n in range(8)]
 
 
+def test_a_reading_that_was_cut_off_is_none_however_far_behind_its_connection_is():
+    script = Script().connect(METER)
+    packets = [publish("up/1", f"{n}", 1, n) for n in range(1, 9)]
+    script.link.receive(b"".join(packets) + packets[0][:-1])
+    assert len(script.sink.held) == 4
+
+    script.link.finish()
+
+    assert [message.payload for message, _ in script.sink.held] == [b"%d" % n for n in range(1, 9)]
+
+
 def test_a_forbidden_publish_is_acknowledged_and_dropped():
     script = Script().connect(METER)
     reader = Script(script.core).connect(READER)
