@@ -52,7 +52,9 @@ async def test_an_absent_agent_is_jailed_and_the_others_go_on_without_it(places:
         assert record.standing.endswith("(absent)")
         assert record.agent.blocks_total == 0
         first, *_ = penalties = record.agent.penalties
-        assert (first.kind, first.cause) == (PenaltyKind.PROBATION, PenaltyCause.MISSED_SLOTS)
+        # How many slots it leads in its first epoch is up to the order: two missed ones, or its missing votes.
+        assert first.kind is PenaltyKind.PROBATION
+        assert first.cause in {PenaltyCause.MISSED_SLOTS, PenaltyCause.LOW_PARTICIPATION}
         (jail,) = [penalty for penalty in penalties if penalty.kind is PenaltyKind.JAIL]
         assert jail.cause is PenaltyCause.ABSENT
         assert sum(node.account(place.name).balance for place in present) > 0
