@@ -108,15 +108,15 @@ class Connection(asyncio.Protocol):
         """Hand bytes to the link."""
         if not self._is_closed:
             self._received_at = self._loop.time()
-            before = self._core.tally.received
+            tally = self._core.tally
+            before = tally.received
             self._link.receive(data)
             if self._device is not None:
-                self._uncounted_messages += self._core.tally.received - before
-                self._uncounted_bytes += len(data)
-                if (
-                    self._uncounted_messages >= self._rates.uncounted_messages_max
-                    or self._uncounted_bytes >= self._rates.uncounted_bytes_max
-                ):
+                messages = self._uncounted_messages + tally.received - before
+                size = self._uncounted_bytes + len(data)
+                self._uncounted_messages, self._uncounted_bytes = messages, size
+                rates = self._rates
+                if messages >= rates.uncounted_messages_max or size >= rates.uncounted_bytes_max:
                     self._count(self._device)
 
     def connection_lost(self, exc: Exception | None) -> None:

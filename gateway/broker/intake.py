@@ -65,6 +65,7 @@ class Intake:
         self._last_route: _Route | None = None
         self._last_head = b""
         self.last_length = 0
+        self._last_size = 0  # of its payload
         self._last_first = 0
         self._last_topic = b""
 
@@ -78,29 +79,28 @@ class Intake:
             return 0
         if route.version != self._trie.version or route.matches:
             return 0
-        has_properties = self._has_properties
-        id_place = len(head)
-        payload_place = id_place + 3 if has_properties else id_place + 2
-        size = length - payload_place
         whole = (len(data) - position) // length
         if not whole:
             return 0
+        size = self._last_size
         count_max = self._handover.room(size, min(count_max, whole))
+        has_properties = self._has_properties
         if has_properties:
             count_max = min(count_max, self._room_for_unanswered())
         packets: list[bytes] = []
         payloads: list[bytes] = []
-        for at in range(position, position + count_max * length, length):
-            start = at + payload_place
-            packet_id = data[at + id_place : at + id_place + 2]
+        id_place = len(head)
+        for start in range(position, position + count_max * length, length):
+            end = start + length
+            packet_id = data[start + id_place : start + id_place + 2]
             if (
                 packet_id == _NO_PACKET_ID
-                or (has_properties and data[start - 1])
-                or not data.startswith(head, at)
+                or (has_properties and data[end - size - 1])
+                or not data.startswith(head, start)
             ):
                 break
             packets.append(_PUBACK_HEAD + packet_id)
-            payloads.append(data[start : at + length])
+            payloads.append(data[end - size : end])
         count = len(packets)
         if count:
             self._core.tally.received += count
@@ -186,6 +186,7 @@ class Intake:
         self._last_head = data[head:topic_end]
         self._last_topic = data[start:topic_end]
         self.last_length = end - head
+        self._last_size = end - topic_end - (3 if self._has_properties else 2)
 
     def _pass_on(self, route: _Route, published: Publication) -> None:
         message = self._message(route, published)

@@ -15,6 +15,8 @@ from decimal import Decimal
 from operator import add
 from typing import Self
 
+import msgspec
+
 from gateway.errors import Rejected
 from gateway.model.observation import Measured
 from gateway.profiles.rounding import INTEGER_MAX, Rounder, round_decimal
@@ -34,6 +36,8 @@ _NUMBER_GAP = rb"(-?(?:[1-9][0-9]{0,17}|0))(?:\.([0-9]{1,18})|)"
 _OTHER_NUMBER_GAP = rb"-?(?:[1-9][0-9]{0,17}|0)(?:\.[0-9]{1,18}|)"
 _TEXT_GAP = rb'"([0-9A-Z:+. -]{1,40})()"'
 _FRAME = b"\n"  # stands before and after each of many messages that are matched together
+
+_decode_integers = msgspec.json.Decoder(list[int]).decode  # many at once: sooner than `int` of each
 
 LookUp = Callable[[bytes], Sequence[object]]
 """Returns the value for each quantity of a message, then the time's if there is one; None: absent."""
@@ -59,13 +63,17 @@ class _Number:
         return _TOO_LARGE if value is None else value
 
     def read_all(self, wholes: Sequence[bytes], fractions: Sequence[bytes]) -> list[int]:
-        """Return many numbers: soonest where all have as many digits after the point."""
+        """Return many numbers: soonest where all have as many digits after the point, and none is 0."""
         digits, *others = set(map(len, fractions))
         if others or digits > self._power:
             return list(map(self.read, wholes, fractions))
-        values = list(map(int, map(add, wholes, fractions) if digits else wholes))
-        factor = self._factors[digits]
-        return values if factor == 1 else list(map(factor.__mul__, values))
+        texts = list(map(add, wholes, fractions)) if digits else wholes
+        zeros = b"0" * (self._power - digits)
+        try:
+            return _decode_integers(b"[%b%b]" % ((zeros + b",").join(texts), zeros))
+        except msgspec.DecodeError:  # a leading zero, as in 05 of 0.5, is no JSON
+            factor = self._factors[digits]
+            return [int(text) * factor for text in texts]
 
 
 class _TimeText:

@@ -18,7 +18,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future as ThreadFuture, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import chain
@@ -81,12 +81,11 @@ class CommitQueue:
         self._slow_commits = 0
         self._thread_groups = 0
 
-    def put(
-        self, device: int, first: int, readings: Sequence[bytes], source: TelemetrySource
-    ) -> None:
+    def put(self, device: int, first: int, readings: list[bytes], source: TelemetrySource) -> None:
         """Queue the next readings of a device, by its key, from sequence `first` on.
 
-        `source` is told of them after their commit, or commits where one would be too large.
+        The list is the queue's own from then on. `source` is told of them after their commit, or
+        commits where one would be too large.
         """
         group = self._open_group or self._start_group()
         count = len(readings)
@@ -99,7 +98,7 @@ class CommitQueue:
             return
         run = group.runs.get(device)
         if run is None:
-            group.runs[device] = Run(device, first, list(readings))
+            group.runs[device] = Run(device, first, readings)
         else:
             run.readings.extend(readings)
         waiting = group.waiting
