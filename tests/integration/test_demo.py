@@ -12,7 +12,12 @@ from gateway.app.provision import initialise
 from gateway.clock import SystemClock
 from gateway.settings import Home
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.alone,  # sixteen processes that keep to a day's clock
+    pytest.mark.timeout(700),
+]
 
 
 class Demo:
@@ -28,7 +33,7 @@ class Demo:
             start_new_session=True,
         )
         try:
-            self.out, self.err = process.communicate(timeout=140)
+            self.out, self.err = process.communicate(timeout=300)
         finally:
             process.kill()
         self.code = process.returncode
