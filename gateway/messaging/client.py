@@ -86,6 +86,7 @@ class MqttConnection:
         self._subscribing: dict[int, str] = {}
         self._newest: dict[str, bytes] = {}
         self._is_connected = False
+        self._is_ready = False  # connected, and all that was subscribed to is granted or refused
         self._client = _Client(
             CallbackAPIVersion.VERSION2, login.client_id, protocol=MQTTProtocolVersion.MQTTv311
         )
@@ -125,7 +126,10 @@ class MqttConnection:
             )
 
     def keep_open(self, on_ready: Callable[[], None]) -> None:
-        """Connect in the background, again and again; `on_ready` follows each success."""
+        """Connect in the background, again and again.
+
+        `on_ready` follows each success, once the broker has answered all subscriptions.
+        """
         self._on_ready = on_ready
         self._client.connect_async(self.login.host, self.login.port, _KEEP_ALIVE_S)
         self._client.loop_start()
@@ -182,7 +186,8 @@ class MqttConnection:
                 for topic, payload in self._newest.items():
                     self._client.publish(topic, payload, qos=1, retain=True)
                 self._is_connected = True
-            self._on_ready()
+                self._is_ready = False
+            self._tell_when_ready()
         self._answered.set()
 
     def _on_disconnect(
@@ -206,6 +211,17 @@ class MqttConnection:
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
+        self._settle(message_id, reasons)
+        self._tell_when_ready()
+
+    def _tell_when_ready(self) -> None:
+        with self._lock:
+            if self._is_ready or self._subscribing:
+                return
+            self._is_ready = True
+        self._on_ready()
+
+    def _settle(self, message_id: int, reasons: list[ReasonCode]) -> None:
         with self._lock:
             topic_filter = self._subscribing.pop(message_id, None)
             granted = self._filters.get(topic_filter) if topic_filter else None

@@ -328,8 +328,10 @@ def test_stopping_waits_for_running_requests_and_never_hangs(broker):
         assert go_on.wait(WAIT_S)
         return {"done": True}
 
-    server = RpcServer(login(broker), "ledger", {"slow": slow})
+    connected = threading.Semaphore(0)
+    server = RpcServer(login(broker), "ledger", {"slow": slow}, on_connect=connected.release)
     server.start()
+    assert connected.acquire(timeout=WAIT_S)
     answers = []
     with client(broker) as rpc:
         thread = threading.Thread(target=lambda: answers.append(rpc.call("ledger", "slow", {})))
