@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from gateway.clock import Clock
 from gateway.ledger_host.archiving import find_archive_url
+from gateway.ledger_host.checkpoint import find_checkpoint
 from gateway.ledger_host.lag import Lag
 from gateway.ledger_host.peers.seams import PeerNetwork
 from gateway.ledger_host.snapshot_fetch import SnapshotFetch
-from gateway.ledger_host.snapshot_start import find_checkpoint
 from gateway.settings import Home, Settings
 from ledger.errors import Reason, Rejected
 from ledger.light import Checkpoint, Snapshot, verify_snapshot

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway.clock import Clock
-from gateway.errors import SettingsError
+from gateway.ledger_host.checkpoint import find_checkpoint
 from gateway.ledger_host.genesis import GenesisFacts
 from gateway.ledger_host.peers.hints import follow_hints
 from gateway.ledger_host.peers.making import build_identity, build_network
@@ -16,7 +16,6 @@ from gateway.sd_notify import Notifier, run_watchdog
 from gateway.settings import Home, Settings
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
-from ledger.errors import CodecError
 from ledger.identity.facts import Moment
 from ledger.light import Checkpoint, Snapshot, verify_snapshot
 from ledger.node.snapshots import install_snapshot
@@ -24,16 +23,6 @@ from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import genesis_chain_id
 
 _log = logging.getLogger(__name__)
-
-
-def find_checkpoint(home: Home, settings: Settings) -> Checkpoint | None:
-    """Return the checkpoint of the settings, None where there is none; raises `SettingsError`."""
-    if not settings.ledger.checkpoint:
-        return None
-    try:
-        return Checkpoint.parse(settings.ledger.checkpoint)
-    except CodecError as error:
-        raise SettingsError(f"{home.settings}: ledger.checkpoint: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

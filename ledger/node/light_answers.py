@@ -18,6 +18,7 @@ from ledger.light.answers import (
     ProvenValue,
     StateAnswer,
 )
+from ledger.light.known_chain import Members, members_of, members_of_genesis
 from ledger.network.light_messages import (
     LIGHT_ANSWER_BYTES_MAX,
     GetFinalBlock,
@@ -32,8 +33,6 @@ from ledger.types.genesis import Genesis
 
 EPOCHS_LOOKED_AT_MAX = 512  # of which few bring other agents; the asker goes on from there
 _ENDS_BYTES_MAX = LIGHT_ANSWER_BYTES_MAX - 64 * 1024  # the rest is for the newest header
-
-_Members = frozenset[tuple[bytes, bytes]]
 
 
 class LightAnswers:
@@ -81,7 +80,7 @@ class LightAnswers:
         ends: list[SetChange] = []
         size, is_all = 0, len(looked_at) < EPOCHS_LOOKED_AT_MAX
         for place, stored in enumerate(looked_at):
-            own = _members_of(stored)
+            own = members_of(stored.agents)
             is_last_looked_at = not is_all and place == len(looked_at) - 1
             is_wanted = stored.agents.epoch - 1 == through_epoch
             if own == members and not is_wanted and not is_last_looked_at:
@@ -101,11 +100,11 @@ class LightAnswers:
             newest = _load_final(tip, reader)
         return encode(HeadersAnswer(tuple(ends), newest))
 
-    def _members_at(self, epoch: int, reader: ChainReader) -> _Members:
+    def _members_at(self, epoch: int, reader: ChainReader) -> Members:
         stored = reader.newest_agent_set(epoch)
         if stored is not None:
-            return _members_of(stored)
-        return frozenset((agent.node, agent.consensus) for agent in self._genesis.agents)
+            return members_of(stored.agents)
+        return members_of_genesis(self._genesis)
 
     def _end(self, stored: StoredAgentSet, reader: ChainReader) -> SetChange:
         block = reader.block(stored.height)
@@ -141,10 +140,6 @@ class LightAnswers:
             return None
         raws = tuple(one.raw for one in reader.transactions(block))
         return encode(BlockAnswer(_load_final(block, reader), raws))
-
-
-def _members_of(stored: StoredAgentSet) -> _Members:
-    return frozenset((seat.node, seat.consensus) for seat in stored.agents.seats)
 
 
 def _load_final(block: StoredBlock, reader: ChainReader) -> FinalHeader:

@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.clock import Clock, SystemClock
 from gateway.errors import SettingsError
+from gateway.ledger_host.checkpoint import find_checkpoint
 from gateway.ledger_host.genesis import GenesisFacts, load_genesis
 from gateway.ledger_host.light.asking import PeerAsker
 from gateway.ledger_host.light.chain import LightChain
@@ -28,7 +29,6 @@ from gateway.settings import Home, Settings, load_settings
 from gateway.smart_agent.client import AgentClient
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.waiting import wait_for_agent
-from ledger.errors import CodecError
 from ledger.identity.facts import Moment
 from ledger.identity.grant import Role
 from ledger.light.follower import VerifiedHeader
@@ -62,7 +62,7 @@ async def run_light(home: Home, notifier: Notifier, stop: asyncio.Event) -> None
         return
     start = LightStart(home, settings, genesis, keys, agent, SystemClock())
     check_settings(start)
-    checkpoint = _find_checkpoint(start)
+    checkpoint = find_checkpoint(home, settings)
     store = TrailStore.create_or_open(home.trail, genesis_chain_id(genesis))
     try:
         await _LightService(start, store, checkpoint).run(notifier, stop)
@@ -90,15 +90,6 @@ def check_settings(start: LightStart) -> None:
             f"{where}: this gateway is an agent of the network, which a light node cannot be: write"
             ' role = "full"'
         )
-
-
-def _find_checkpoint(start: LightStart) -> Checkpoint | None:
-    if not start.settings.ledger.checkpoint:
-        return None
-    try:
-        return Checkpoint.parse(start.settings.ledger.checkpoint)
-    except CodecError as error:
-        raise SettingsError(f"{start.home.settings}: ledger.checkpoint: {error}") from None
 
 
 class _LightService:
