@@ -320,6 +320,17 @@ def test_a_server_that_started_before_the_broker_finds_it(start_broker):
     server.stop()
 
 
+def test_a_connection_is_ready_once_its_subscriptions_are_granted(broker):
+    ready: queue.Queue[bool] = queue.Queue()
+    connection = MqttConnection(login(broker), lambda _topic, _payload: None)
+    granted = connection.subscribe("ss/v1/gw1/ledger/request/+")
+    connection.keep_open(lambda: ready.put(granted.done()))
+    try:
+        assert ready.get(timeout=WAIT_S)
+    finally:
+        connection.close()
+
+
 def test_stopping_waits_for_running_requests_and_never_hangs(broker):
     entered, go_on = threading.Event(), threading.Event()
 
