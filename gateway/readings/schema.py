@@ -19,6 +19,11 @@ from gateway.readings.faults import PRIMARY_CODE, damaged, describe_failure, sto
 
 SCHEMA_VERSION: Final = 3
 BUSY_TIMEOUT_S = 5  # longer than any checkpoint of another process's reader
+# A commit of one reading or anchor changes a few rows and writes whole pages; a file keeps the size of its creation.
+PAGE_BYTES = 1_024
+CHECKPOINT_BYTES = (
+    4 * 1024 * 1024
+)  # then the log is copied into the file: each page once, its newest
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024  # the log is cut back to this after a checkpoint
 WRITER_CACHE_KIB = 16 * 1024  # holds the index pages of some hundred busy devices
 
@@ -96,7 +101,9 @@ BATCH = Table("batch").bind(_DIALECT)
 _SHARED_SETTINGS = ("foreign_keys = ON", "cell_size_check = ON")
 _MAY_NOT_CREATE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 _WRITER_SETTINGS = (
+    f"page_size = {PAGE_BYTES}",
     "journal_mode = WAL",
+    f"wal_autocheckpoint = {CHECKPOINT_BYTES // PAGE_BYTES}",
     "synchronous = FULL",
     f"journal_size_limit = {JOURNAL_BYTES_MAX}",
     f"cache_size = -{WRITER_CACHE_KIB}",

@@ -20,8 +20,8 @@ NOBODY = 65534
 
 
 def overwrite_pages(path: Path, first: int, count: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[4096 * first : 4096 * (first + count)] = b"\xff" * 4096 * count
+    size, content = schema.PAGE_BYTES, bytearray(path.read_bytes())
+    content[size * first : size * (first + count)] = b"\xff" * size * count
     path.write_bytes(content)
 
 
@@ -36,6 +36,16 @@ def test_a_commit_that_returned_is_on_disk(store: ReadingsStore):
         "foreign_keys": 1,
         "busy_timeout": 5000,
     }
+
+
+async def test_a_lone_reading_writes_little(store: ReadingsStore, path: Path):
+    journal = path.with_name(path.name + "-wal")
+    store.register_device("meter", PROFILE)
+    before = journal.stat().st_size
+    for _ in range(40):
+        await store_run(store, "meter", 1)
+
+    assert (journal.stat().st_size - before) / 40 < 2_048  # bytes for each acknowledged reading
 
 
 def test_only_the_owner_may_look_at_the_files(store: ReadingsStore, path: Path):
