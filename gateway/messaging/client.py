@@ -154,11 +154,14 @@ class MqttConnection:
         return info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def publish_newest(self, topic: str, payload: bytes) -> None:
-        """Retain a topic's newest value, now and after each reconnect; older ones never wait."""
+        """Retain a topic's newest value, now and after each reconnect; older ones never wait.
+
+        At QoS 0: it is told again, so the broker need not commit each value before it answers.
+        """
         with self._lock:
             self._newest[topic] = payload
             if self._is_connected:
-                self._client.publish(topic, payload, qos=1, retain=True)
+                self._client.publish(topic, payload, qos=0, retain=True)
 
     def _send_subscribe(self, topic_filter: str) -> None:
         result, message_id = self._client.subscribe(topic_filter, qos=1)
@@ -184,7 +187,7 @@ class MqttConnection:
                 for topic_filter in self._filters:
                     self._send_subscribe(topic_filter)
                 for topic, payload in self._newest.items():
-                    self._client.publish(topic, payload, qos=1, retain=True)
+                    self._client.publish(topic, payload, qos=0, retain=True)
                 self._is_connected = True
                 self._is_ready = False
             self._tell_when_ready()

@@ -6,6 +6,8 @@ import time
 
 import msgspec
 import pytest
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.errors import MessagingError
 from gateway.messaging.client import MqttConnection, MqttLogin, RpcClient
@@ -270,6 +272,27 @@ def test_only_the_newest_value_waits_for_a_broker(start_broker, caplog):
     server.stop()
 
     assert heard == [b"499", b"next"]
+
+
+def test_the_newest_value_promises_nothing_that_the_broker_must_commit(broker):
+    connected = threading.Semaphore(0)
+    server = RpcServer(login(broker), "ledger", {}, on_connect=connected.release)
+    server.start()
+    assert connected.acquire(timeout=WAIT_S)
+    heard: queue.Queue[MQTTMessage] = queue.Queue()
+    listener = Client(CallbackAPIVersion.VERSION2)
+    listener.username_pw_set("service", "service-pw")
+    listener.on_message = lambda _client, _userdata, message: heard.put(message)
+    listener.on_subscribe = lambda *_: server.publish_newest(BLOCK, b"7")
+    listener.connect("127.0.0.1", broker.port)
+    listener.subscribe(BLOCK, qos=1)
+    listener.loop_start()
+    message = heard.get(timeout=WAIT_S)
+    listener.disconnect()
+    listener.loop_stop()
+    server.stop()
+
+    assert (message.payload, message.qos) == (b"7", 0)
 
 
 def test_a_new_broker_is_told_the_newest_value_again(start_broker):
