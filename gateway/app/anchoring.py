@@ -1,6 +1,8 @@
 """From stored readings to final anchors: batches close, are signed, submitted and seen into a block.
 
-Rule: a batch and its signed transaction are kept in one commit before the transaction is sent.
+Rule 1: a batch and its signed transaction are kept in one commit before the transaction is sent.
+Rule 2: the books of a round's anchors are kept in one commit, with readings if some come soon: an anchor waits
+for its age anyway, and what is final stands in the chain, which is asked again after a crash.
 Work goes in rounds on one task, so nothing here races with itself; when the ledger or the agent is
 away, the round ends with one log line and the next one goes on from what is on disk.
 """
@@ -18,6 +20,7 @@ from gateway.clock import Clock
 from gateway.errors import AgentError, MessagingError, UnfundedError
 from gateway.model.ledger_api import DeviceReply, EvidenceReply, TransactionReply
 from gateway.pipeline.batch import (
+    Batch,
     BatchPolicy,
     anchor_body,
     build_batch,
@@ -35,11 +38,16 @@ ROUND_INTERVAL_S = 0.2  # short against the batch age; a final block starts a ro
 RETRY_INTERVAL_S = 1.0  # after the ledger or the agent was away
 # Signed transactions that may wait: the mempool takes no nonce that runs further ahead.
 PENDING_MAX = 64
+BOOKS_PATIENCE_S = 1.0  # a device that is read each second spares them a commit of their own
 FAILED_AGAIN_NS = 60_000_000_000  # each try costs a fee; a second failure in a row is no accident
 
 PURPOSE_ANCHOR = "anchor"
 PURPOSE_DEVICE = "register-device"
 NO_ANCHOR = bytes(HASH_BYTES)
+
+
+_Settled = tuple[OutboxEntry, TransactionReply]
+_Signed = tuple[str, Batch, OutboxEntry]  # of the device with that name
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,9 @@ class AnchoringService:
         clock: Clock,
         gate: RoundGate | None = None,
         errands: Sequence[Errand] = (),
+        patience_s: float = BOOKS_PATIENCE_S,
     ) -> None:
+        self._patience_s = patience_s
         self._gate = gate
         self._errands = errands
         self._store = store
@@ -145,13 +155,7 @@ class AnchoringService:
             self._is_synchronised = True
         elif self._author.refusal or self._author.has_resubmitted:
             await self._author.synchronise()
-        for entry, reply in await self._author.settle_outbox():
-            await self._settle(entry, reply)
-            if not reply.applied:
-                # Its nonce may be free again, and other batches may have failed with it: what is
-                # left is asked for again in the next round.
-                await self._author.synchronise()
-                break
+        await self._settle(await self._author.settle_outbox())
         if self._gate is not None and not await self._gate.is_open():
             return
         await self._anchor_what_is_due()
@@ -163,27 +167,57 @@ class AnchoringService:
         now_ms = self._clock.now_ms()
         backlogs = self._store.backlogs()
         due = {name for name, one in backlogs.items() if is_batch_due(one, self._policy, now_ms)}
-        for device in self._store.devices() if due else ():
-            # Room for two: a device's first anchor under a profile follows its registration.
-            has_room = self._store.pending_count() <= PENDING_MAX - 2
-            if device.name in due and has_room and not self._is_put_off(device):
-                await self._anchor(device)
+        signed: list[_Signed] = []
+        try:
+            for device in self._store.devices() if due else ():
+                # Room for two: a device's first anchor under a profile follows its registration.
+                has_room = self._store.pending_count() + len(signed) <= PENDING_MAX - 2
+                if device.name in due and has_room and not self._is_put_off(device):
+                    signed.append(await self._sign_anchor(device))
+        except (MessagingError, AgentError, UnfundedError):
+            await self._keep_and_submit(signed)
+            raise
+        await self._keep_and_submit(signed)
 
-    async def _settle(self, entry: OutboxEntry, reply: TransactionReply) -> None:
-        if not reply.applied:
-            await self._settle_failed(entry, reply)
-        elif entry.purpose == PURPOSE_ANCHOR:
-            height, evidence = await self._find_evidence(entry, reply)
-            await self._store.mark_batch_final(entry.transaction_id, height, evidence)
-            body = decode_transaction(entry.raw).body
-            assert isinstance(body, Anchor)
-            self.anchored += body.count
-            self._failures.pop(body.device_id, None)
-        else:
-            await self._store.mark_transaction(
-                entry.transaction_id, SettlementStatus.FINAL, reply.height
-            )
-            self._recorder.transaction_settled(entry.transaction_id, "")
+    async def _keep_and_submit(self, signed: Sequence[_Signed]) -> None:
+        await asyncio.gather(
+            *(self._store.save_batch(*one, patience_s=self._patience_s) for one in signed)
+        )
+        for _, _, entry in signed:
+            await self._author.submit(entry)
+
+    async def _settle(self, settled: Sequence[_Settled]) -> None:
+        """Note what is final, then the first that failed."""
+        await self._settle_applied([one for one in settled if one[1].applied])
+        failed = next((one for one in settled if not one[1].applied), None)
+        if failed is not None:
+            await self._settle_failed(*failed)
+            # Its nonce may be free again, and other batches may have failed with it: what is
+            # left is asked for again in the next round.
+            await self._author.synchronise()
+
+    async def _settle_applied(self, applied: Sequence[_Settled]) -> None:
+        anchors = [
+            (entry, *await self._find_evidence(entry, reply))
+            for entry, reply in applied
+            if entry.purpose == PURPOSE_ANCHOR
+        ]
+        await asyncio.gather(*(self._settle_anchor(*one) for one in anchors))
+        for entry, reply in applied:
+            if entry.purpose != PURPOSE_ANCHOR:
+                await self._store.mark_transaction(
+                    entry.transaction_id, SettlementStatus.FINAL, reply.height
+                )
+                self._recorder.transaction_settled(entry.transaction_id, "")
+
+    async def _settle_anchor(self, entry: OutboxEntry, height: int, evidence: bytes) -> None:
+        await self._store.mark_batch_final(
+            entry.transaction_id, height, evidence, patience_s=self._patience_s
+        )
+        body = decode_transaction(entry.raw).body
+        assert isinstance(body, Anchor)
+        self.anchored += body.count
+        self._failures.pop(body.device_id, None)
 
     async def _find_evidence(
         self, entry: OutboxEntry, reply: TransactionReply
@@ -225,7 +259,7 @@ class AnchoringService:
         failed = self._failures.get(device.device_id)
         return failed is not None and self._clock.monotonic_ns() < failed.retry_ns
 
-    async def _anchor(self, device: DeviceRecord) -> None:
+    async def _sign_anchor(self, device: DeviceRecord) -> _Signed:
         waiting = take_batchable(
             self._store.unanchored(device.name, self._policy.count_max), self._policy
         )
@@ -235,8 +269,7 @@ class AnchoringService:
         newest = self._store.newest_batch(device.name)
         previous = newest.transaction_id if newest is not None else NO_ANCHOR
         entry = await self._author.sign(anchor_body(batch, previous), PURPOSE_ANCHOR)
-        await self._store.save_batch(device.name, batch, entry)
-        await self._author.submit(entry)
+        return device.name, batch, entry
 
     async def _register(self, device: DeviceRecord, profile_hash: bytes) -> None:
         """Make the chain know the device under this profile; nonces keep the order."""

@@ -9,9 +9,7 @@ room. Any other error ends the queue: everything that waits is refused.
 Rule 5: a commit costs much the same for one reading as for hundreds, so it waits while each turn of
 the event loop brings more, but only for some turns.
 
-Where the disk commits fast, a group is written on the event loop itself: handing it to a thread
-costs more than the commit. Where commits are slow (SD cards), a thread writes while the loop goes
-on. Which one is measured as it runs.
+A group is written on the event loop itself or by a thread, as `WriterChoice` says.
 """
 
 import asyncio
@@ -31,18 +29,17 @@ from gateway.ports import TelemetrySource
 from gateway.readings.commit_group import Answer, CommitGroup, Job, Result
 from gateway.readings.faults import DiskFullError, rolled_back_on_error, store_faults
 from gateway.readings.pages import LOG_BYTES_MAX, append_log, fold_log
+from gateway.readings.patient_jobs import PatientJobs
 from gateway.readings.recent import RecentReadings
 from gateway.readings.runs import Run
+from gateway.readings.writer_choice import WriterChoice
 
 _log = logging.getLogger(__name__)
 
 GROUP_READINGS_MAX = 1_000  # bounds the time of one commit, and with it the time to an answer
 GROUP_BYTES_MAX = 1024 * 1024
 QUEUE_GROUPS_MAX = 20  # full ones: some 0.2 s of work on a fast machine: more would only add delay
-LOOP_COMMIT_MAX_NS = 5_000_000  # how long a commit may hold up the event loop
 FULL_DISK_RETRY_S = 1.0
-SLOW_COMMITS = 4  # so many slow ones in a row are the disk, not a checkpoint
-THREAD_GROUPS = 500  # then the thread writes so many groups before the loop tries again
 
 
 class CommitQueue:
@@ -70,16 +67,14 @@ class CommitQueue:
         self._recent = recent
         self._on_stored = on_stored
         self._groups: deque[CommitGroup] = deque()
-        self._open_group: CommitGroup | None = (
-            None  # the last of `_groups`, unless it is full or taken
-        )
+        self._open_group: CommitGroup | None = None  # the last one, unless it is full or taken
+        self._patient = PatientJobs(self._start_with_patient)
         self._is_running = False  # a flush is scheduled or in flight
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readings")
         self._in_flight: tuple[CommitGroup, ThreadFuture[list[Any]]] | None = None
-        self._slow_commits = 0
-        self._thread_groups = 0
+        self._choice = WriterChoice()
 
     def put(self, device: int, first: int, readings: list[bytes], source: TelemetrySource) -> None:
         """Queue the next readings of a device, by its key, from sequence `first` on.
@@ -127,14 +122,18 @@ class CommitQueue:
         then: Callable[[Result], None] = lambda _: None,
         *,
         with_empty_log: bool = False,
+        patience_s: float = 0,
     ) -> Result:
         """Run a job inside the next commit, and return what it returned once that is on disk.
 
         `then` is told it right after the commit, even when the caller was cancelled meanwhile. The
         job meets the readings of its own commit, and none of them in the log if `with_empty_log`.
+        Where no commit waits, one is made for it after `patience_s`, unless another comes before.
         """
         if self.failure is not None:
             raise self.failure
+        if patience_s and self._open_group is None:
+            return await self._patient.run(job, then, patience_s)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         group = self._open_group or self._start_group()
         group.jobs.append((job, then, future))
@@ -176,6 +175,8 @@ class CommitQueue:
             return
         self._is_closed = True
         self._land_in_flight()
+        if self._patient:
+            self._start_group()
         while self._groups:
             group = self._take_group()
             self._settle(group, partial(self._commit, group))
@@ -185,8 +186,14 @@ class CommitQueue:
 
     def _start_group(self) -> CommitGroup:
         group = self._open_group = CommitGroup()
+        group.jobs.extend(self._patient.take())
         self._groups.append(group)
         return group
+
+    def _start_with_patient(self) -> None:
+        self._start_group()
+        if not self._is_running:
+            self._start()
 
     def _take_group(self) -> CommitGroup:
         group = self._groups.popleft()
@@ -216,7 +223,7 @@ class CommitQueue:
             asyncio.get_running_loop().call_soon(self._flush)
             return
         group = self._take_group()
-        if self._thread_groups == 0:
+        if not self._choice.is_thread:
             self._settle(group, partial(self._commit, group))
             return
         loop = asyncio.get_running_loop()
@@ -234,7 +241,7 @@ class CommitQueue:
             group, future = self._in_flight
             self._in_flight = None
             wait((future,))
-            self._thread_groups -= 1
+            self._choice.landed()
             self._settle(group, future.result)
 
     def _commit(self, group: CommitGroup) -> list[Any]:
@@ -258,17 +265,8 @@ class CommitQueue:
             results = [job(connection) for job in jobs]
             started_ns = self._clock.monotonic_ns()
             connection.execute("COMMIT").close()
-        self._choose_writer(self._clock.monotonic_ns() - started_ns)
+        self._choice.committed(self._clock.monotonic_ns() - started_ns)
         return results
-
-    def _choose_writer(self, commit_ns: int) -> None:
-        """Note how long a commit on the loop took; enough slow ones in a row call the thread."""
-        if self._thread_groups > 0:
-            return  # measured in the thread, which also waited for its turn to run
-        self._slow_commits = self._slow_commits + 1 if commit_ns > LOOP_COMMIT_MAX_NS else 0
-        if self._slow_commits >= SLOW_COMMITS:
-            self._slow_commits = SLOW_COMMITS - 1  # the next try needs only one to be sure
-            self._thread_groups = THREAD_GROUPS
 
     def _settle(self, group: CommitGroup, write: Callable[[], list[Any]]) -> None:
         """Write a group, or learn how its writing went, and answer it."""
@@ -340,6 +338,7 @@ class CommitQueue:
         groups, self._groups, self._open_group = self._groups, deque(), None
         self.is_full = False
         self.failed.set()
+        self._patient.fail(failure)
         for _, _, future in [job for group in groups for job in group.jobs]:
             if not future.done():
                 future.set_exception(failure)

@@ -176,9 +176,12 @@ class ReadingsStore(ReadingsQueries):
         news, self._news = self._news, {}
         return {self._names[key]: decode_reading(run.readings[-1]) for key, run in news.items()}
 
-    async def save_batch(self, device: str, batch: Batch, anchor: OutboxEntry) -> None:
+    async def save_batch(
+        self, device: str, batch: Batch, anchor: OutboxEntry, *, patience_s: float = 0
+    ) -> None:
         """Keep a batch and its signed anchor in one commit, before the anchor is sent.
 
+        `patience_s` is how long it may wait for readings to be committed with.
         Raises `StoreError` if the batch does not start right after the device's newest one.
         """
         key = self._sealers[device].key
@@ -189,13 +192,15 @@ class ReadingsStore(ReadingsQueries):
             entry=anchor,
             created_ms=self._clock.now_ms(),
         )
-        if await self._queue.run(save, self._note_unanchored) is None:
+        if await self._queue.run(save, self._note_unanchored, patience_s=patience_s) is None:
             raise StoreError(
                 f"readings store {self.path}: the batch of {device} from {batch.first} does not "
                 "follow the batch before it"
             )
 
-    async def mark_batch_final(self, transaction_id: bytes, height: int, evidence: bytes) -> None:
+    async def mark_batch_final(
+        self, transaction_id: bytes, height: int, evidence: bytes, *, patience_s: float = 0
+    ) -> None:
         """Note that a batch's anchor is final; raises `StoreError` if no such batch is pending."""
         job = partial(
             bookkeeping.mark_batch_final,
@@ -203,7 +208,7 @@ class ReadingsStore(ReadingsQueries):
             height=height,
             evidence=evidence,
         )
-        if not await self._queue.run(job):
+        if not await self._queue.run(job, patience_s=patience_s):
             raise self._not_pending(transaction_id)
 
     async def mark_batch_failed(self, transaction_id: bytes, height: int) -> None:

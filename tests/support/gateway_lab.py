@@ -175,6 +175,7 @@ class GatewayLab:
         age_max_ms: int = 0,
         timeout_s: float = 2.0,
         genesis: Genesis | None = None,
+        patience_s: float = 0.02,
     ) -> None:
         self.clock = ManualClock()
         self.chain = Lab(folder, genesis)
@@ -192,6 +193,7 @@ class GatewayLab:
         self._path = folder / "readings.db"
         self._policy = BatchPolicy(count_max, age_max_ms)
         self._timeout_s = timeout_s
+        self._patience_s = patience_s
         self._nonces: dict[str, int] = {}
         self._tasks: list[asyncio.Task[Any]] = []
         self._answering: set[asyncio.Task[None]] = set()
@@ -246,6 +248,7 @@ class GatewayLab:
             clock=self.clock,
             gate=None if self.make_gate is None else self.make_gate(author),
             errands=() if self.make_errand is None else (self.make_errand(author),),
+            patience_s=self._patience_s,
         )
         self._working = asyncio.create_task(self.service.run())
 

@@ -32,7 +32,7 @@ async def test_stored_readings_are_anchored_once(tmp_path):
         record = lab.node.device(device_id)
         assert record is not None
         assert record.next_sequence == 9
-        assert lab.service.anchored == 8
+        await lab.until(lambda: lab.service.anchored == 8)
         await lab.until(lambda: not lab.service.problem)
         assert lab.store.pending_transactions() == []
 

@@ -79,7 +79,7 @@ async def test_readings_are_anchored_beside_it(tmp_path):
         await store_run(lab.store, "meter", 5)
         await lab.until_anchored("meter", 5)
 
-        assert lab.service.anchored == 5
+        await lab.until(lambda: lab.service.anchored == 5)
         assert not lab.service.problem
 
 

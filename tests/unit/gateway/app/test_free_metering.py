@@ -49,7 +49,7 @@ async def test_without_coin_and_stake_nothing_is_signed_that_would_hold_up_what_
 
 
 async def test_what_comes_too_late_in_an_epoch_waits_for_the_next(tmp_path):
-    async with GatewayLab(tmp_path, genesis=poor_genesis(10**8)) as lab:
+    async with GatewayLab(tmp_path, genesis=poor_genesis(10**8), patience_s=0) as lab:
         lab.register("meter")
         await store_run(lab.store, "meter", 5)
         lab.start()

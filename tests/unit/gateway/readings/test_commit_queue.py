@@ -1,4 +1,5 @@
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,10 @@ from gateway.readings.commit_queue import (
     GROUP_BYTES_MAX,
     GROUP_READINGS_MAX,
     QUEUE_GROUPS_MAX,
-    SLOW_COMMITS,
-    THREAD_GROUPS,
 )
+from gateway.readings.pages import read_log
 from gateway.readings.store import ReadingsStore
+from gateway.readings.writer_choice import SLOW_COMMITS, THREAD_GROUPS
 from ledger.codec import canonical
 from ledger.types.reading import Quantity
 from tests.support.readings import (
@@ -421,3 +422,60 @@ async def test_a_reading_that_is_too_large_or_of_nobody_takes_no_sequence(store:
     await store.prune(None)
     assert told == [RejectReason.TOO_LARGE, RejectReason.UNKNOWN_DEVICE, None]
     assert [one.reading.sequence for one in store.last("meter", 5)] == [1]
+
+
+def count_readings(connection: sqlite3.Connection) -> int:
+    return sum(len(run.readings) for run in read_log(connection).values())
+
+
+async def test_patient_jobs_are_committed_with_the_next_reading(store: ReadingsStore):
+    store.register_device("meter", PROFILE)
+    await store_run(store, "meter", 4)
+    batch = next_batch(store, "meter", 2)
+    saved = asyncio.create_task(store.save_batch("meter", batch, anchor(1), patience_s=600))
+    seen = asyncio.create_task(store._queue.run(count_readings, patience_s=600))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert store.newest_batch("meter") is None
+
+    await store_run(store, "meter", 1)
+    await saved
+    assert await seen == 5, "in the commit of that reading"
+    assert store.newest_batch("meter") is not None
+
+
+async def test_patience_ends(store: ReadingsStore):
+    store.register_device("meter", PROFILE)
+    await store_run(store, "meter", 2)
+    batch = next_batch(store, "meter", 2)
+    long = asyncio.create_task(store.save_batch("meter", batch, anchor(1), patience_s=600))
+    await asyncio.sleep(0)
+    await store._queue.run(lambda _: None, patience_s=0.001)
+    await long
+    assert store.newest_batch("meter") is not None
+
+
+async def test_patient_jobs_are_committed_at_the_end(open_store: OpenStore, any_clock: ManualClock):
+    store = open_store(any_clock)
+    store.register_device("meter", PROFILE)
+    await store_run(store, "meter", 2)
+    batch = next_batch(store, "meter", 2)
+    saved = asyncio.create_task(store.save_batch("meter", batch, anchor(1), patience_s=600))
+    await asyncio.sleep(0)
+    store.close()
+    await saved
+
+    assert [one.raw for one in open_store(any_clock).pending_transactions()] == [b"raw"]
+
+
+async def test_patient_jobs_hear_of_a_failure(store: ReadingsStore):
+    store.register_device("meter", PROFILE)
+    await store_run(store, "meter", 2)
+    batch = next_batch(store, "meter", 2)
+    saved = asyncio.create_task(store.save_batch("meter", batch, anchor(1), patience_s=600))
+    await asyncio.sleep(0)
+    refuse_to_write(store)
+    with pytest.raises(StoreError, match="readonly"):
+        await store.save_transaction(anchor(2))
+    with pytest.raises(StoreError, match="readonly"):
+        await saved
