@@ -15,6 +15,7 @@ from peewee import SqliteDatabase
 
 from ledger.codec.canonical import encode
 from ledger.errors import StorageError
+from ledger.storage.bodies import NO_BODY
 from ledger.storage.faults import storage_faults
 from ledger.storage.lock import lock_for_writing
 from ledger.storage.pruning import HEIGHT_BYTES, PRUNED_HEIGHT
@@ -119,9 +120,9 @@ def _write(
 
 
 def _write_end(database: SqliteDatabase, end: EndBlock) -> None:
-    BlockRow.insert(height=end.height, hash=end.hash, header=end.header, proof=end.proof).execute(
-        database
-    )
+    BlockRow.insert(
+        height=end.height, hash=end.hash, header=end.header, proof=end.proof, body=NO_BODY
+    ).execute(database)
     AgentSetRow.insert(epoch=end.next_epoch, height=end.height, payload=end.next_set).execute(
         database
     )

@@ -6,6 +6,8 @@ them. So does everything from the newest of them on.
 
 import sqlite3
 
+from ledger.storage.bodies import compute_id, decode_body, list_places
+
 PRUNED_HEIGHT = "pruned_height"  # the name of a fact in `meta`
 HEIGHT_BYTES = 8
 # A block that comes takes 32 old ones away, so a database that was kept whole shrinks within hours.
@@ -13,8 +15,10 @@ PRUNED_AT_ONCE = 32
 
 _FIND_PRUNED = "SELECT value FROM meta WHERE name = ?"
 _FIND_NEWEST_END = "SELECT MAX(height) FROM agent_set"
-_DROP_TRANSACTIONS = "DELETE FROM transaction_ WHERE height BETWEEN ? AND ?"
+_GET_BODIES = "SELECT height, body FROM block WHERE height BETWEEN ? AND ?"
+_DROP_PLACE = "DELETE FROM place WHERE short_id = ? AND height = ? AND position = ?"
 _DROP_BLOCKS = "DELETE FROM block WHERE height BETWEEN ? AND ? AND height NOT IN (SELECT height FROM agent_set)"
+_DROP_BODIES = "UPDATE block SET body = x'' WHERE height BETWEEN ? AND ?"
 _PUT_PRUNED = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
 
 
@@ -26,6 +30,9 @@ def prune_blocks(connection: sqlite3.Connection, height: int, keep_blocks: int) 
     last = min(height - keep_blocks, newest_end - 1, first + PRUNED_AT_ONCE - 1)
     if last < first:
         return
-    connection.execute(_DROP_TRANSACTIONS, (first, last))
+    for at, body in connection.execute(_GET_BODIES, (first, last)).fetchall():
+        ids = map(compute_id, decode_body(body).transactions)
+        connection.executemany(_DROP_PLACE, list_places(ids, at))
     connection.execute(_DROP_BLOCKS, (first, last))
+    connection.execute(_DROP_BODIES, (first, last))  # of those that end epochs
     connection.execute(_PUT_PRUNED, (PRUNED_HEIGHT, last.to_bytes(HEIGHT_BYTES, "big")))

@@ -13,8 +13,9 @@ from peewee import SqliteDatabase
 
 from ledger.codec.canonical import Decoder
 from ledger.codec.merkle import merkle_root
-from ledger.crypto.domains import header_hash, transaction_id
+from ledger.crypto.domains import header_hash
 from ledger.errors import CodecError, CorruptStorageError, PrunedError, StorageError
+from ledger.storage.bodies import BlockBody, compute_id, decode_body, shorten_id
 from ledger.storage.faults import (
     DRIVER_ERRORS,
     describe_corruption,
@@ -28,21 +29,22 @@ from ledger.storage.schema import (
     AgentSetRow,
     BlockRow,
     MetaRow,
-    TransactionRow,
     raw_connection,
 )
 from ledger.types.agent_set import AgentSet
 from ledger.types.block import Header
 from ledger.types.genesis import Genesis
-from ledger.types.transaction import SignedTransaction
 
 _headers = Decoder(Header)
 _sets = Decoder(AgentSet)
-_envelopes = Decoder(SignedTransaction)
 _genesis = Decoder(Genesis)
 
 _GET_STATE = "SELECT value FROM state WHERE key = ?"
-_HAS_TRANSACTION = "SELECT 1 FROM transaction_ WHERE id = ?"
+_GET_BODY = "SELECT body FROM block WHERE height = ?"
+# One statement, so that nothing is dropped between finding the place and reading what stands there.
+_GET_PLACES = (
+    "SELECT height, position, body FROM place LEFT JOIN block USING (height) WHERE short_id = ?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,47 +192,28 @@ class ChainReader:
         """
         height = block.header.height
         self.check_kept(height)
-        query = (
-            TransactionRow.select(
-                TransactionRow.id, TransactionRow.raw_bytes, TransactionRow.outcome
-            )
-            .where(TransactionRow.height == height)
-            .order_by(TransactionRow.position)
-        )
         with storage_faults(self.path, "read"):
-            rows = list(query.tuples().execute(self._database))
-        roots = (merkle_root([row[1] for row in rows]), merkle_root([row[2] for row in rows]))
+            row = raw_connection(self._database).execute(_GET_BODY, (height,)).fetchone()
+        body = self._decode_body(height, None if row is None else row[0])
+        roots = (merkle_root(body.transactions), merkle_root(body.outcomes))
         if roots != (block.header.transactions_root, block.header.outcomes_root):
             raise self._corrupt(f"the transactions of block {height} are not those it was made of")
-        found = tuple(
-            StoredTransaction(row[0], height, position, row[1], row[2])
-            for position, row in enumerate(rows)
-        )
-        for transaction in found:
-            self._check_id(transaction)
-        return found
+        return tuple(self._stored(body, height, at) for at in range(len(body.transactions)))
 
     def transaction(self, id_: bytes) -> StoredTransaction | None:
         """Return the final transaction with this id, or None."""
-        query = TransactionRow.select(
-            TransactionRow.height,
-            TransactionRow.position,
-            TransactionRow.raw_bytes,
-            TransactionRow.outcome,
-        )
         with storage_faults(self.path, "read"):
-            rows = list(query.where(TransactionRow.id == id_).tuples().execute(self._database))
-        if not rows:
-            return None
-        found = StoredTransaction(id_, *rows[0])
-        self._check_id(found)
-        return found
+            places = raw_connection(self._database).execute(_GET_PLACES, (shorten_id(id_),))
+            found = places.fetchall()
+        for height, position, body in found:
+            stored = self._stored(self._decode_body(height, body), height, position)
+            if stored.id == id_:
+                return stored
+        return None
 
     def has_transaction(self, id_: bytes) -> bool:
         """Tell whether a transaction with this id is final."""
-        with storage_faults(self.path, "read"):
-            row = raw_connection(self._database).execute(_HAS_TRANSACTION, (id_,)).fetchone()
-        return row is not None
+        return self.transaction(id_) is not None
 
     def check_schema(self) -> None:
         """Raise `StorageError` unless this program knows the database's layout."""
@@ -259,13 +242,21 @@ class ChainReader:
         except CodecError as error:
             raise self._corrupt(f"the agents that block {height} names: {error}") from None
 
-    def _check_id(self, found: StoredTransaction) -> None:
+    def _decode_body(self, height: int, stored: bytes | None) -> BlockBody:
+        if stored is None:
+            raise self._corrupt(f"block {height} is missing")
         try:
-            is_whole = transaction_id(_envelopes.decode(found.raw).payload) == found.id
-        except CodecError:
-            is_whole = False
-        if not is_whole:
-            raise self._corrupt(f"transaction {found.id.hex()[:16]} does not hash to its id")
+            return decode_body(stored)
+        except CorruptStorageError as error:
+            raise self._corrupt(f"block {height}: {error}") from None
+
+    def _stored(self, body: BlockBody, height: int, position: int) -> StoredTransaction:
+        try:
+            raw, outcome = body.transactions[position], body.outcomes[position]
+            return StoredTransaction(compute_id(raw), height, position, raw, outcome)
+        except (IndexError, CodecError):
+            detail = f"block {height} holds no transaction at {position}"
+            raise self._corrupt(detail) from None
 
     def _decode_header(self, height: int, block_hash: bytes, encoded: bytes) -> Header:
         try:

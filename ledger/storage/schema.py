@@ -16,14 +16,16 @@ from peewee import (
     TextField,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead file may keep after a burst
 _BUSY_TIMEOUT_MS = 5_000  # a checkpoint may hold a reader up, never longer than this
-# 16 MiB between checkpoints: an index by hash changes other pages with every row, and a page that changed
-# ten times meanwhile is copied once.
-_CHECKPOINT_PAGES = 4_000
-_WRITER_CACHE_KIB = 8 * 1024  # a block touches two pages a transaction: none is read twice for it
+# At rest a block changes a few rows of several trees, and each changed page is written whole: small ones write a
+# third of what SQLite's usual 4 KiB would, and full blocks take no longer. A file keeps the size of its creation.
+_PAGE_BYTES = 1_024
+# Keys are hashes, so every block changes other pages, and one that changed ten times meanwhile is copied once.
+_CHECKPOINT_BYTES = 16 * 1024 * 1024
+_WRITER_CACHE_KIB = 8 * 1024  # none of the pages that a block touches is read twice for it
 
 READER_PRAGMAS = {
     "busy_timeout": _BUSY_TIMEOUT_MS,
@@ -31,13 +33,14 @@ READER_PRAGMAS = {
     "query_only": "ON",
 }
 WRITER_PRAGMAS = {
+    "page_size": _PAGE_BYTES,
     "journal_mode": "WAL",
     "synchronous": "FULL",  # a commit that returned survives a power cut
     "busy_timeout": _BUSY_TIMEOUT_MS,
     "foreign_keys": "ON",
     "cell_size_check": "ON",
     "journal_size_limit": JOURNAL_BYTES_MAX,
-    "wal_autocheckpoint": _CHECKPOINT_PAGES,
+    "wal_autocheckpoint": _CHECKPOINT_BYTES // _PAGE_BYTES,
     "cache_size": -_WRITER_CACHE_KIB,  # negative: KiB
 }
 FOLDING_PRAGMAS = {"synchronous": "FULL", "busy_timeout": _BUSY_TIMEOUT_MS}
@@ -58,15 +61,17 @@ class MetaRow(Model):
 
 
 class BlockRow(Model):
-    """One final block: canonical header bytes and its finality proof's.
+    """One final block: canonical header bytes, its finality proof's, and its body (see `bodies`).
 
-    The proof is empty where the next block that has one covers this one too.
+    The proof is empty where the next block that has one covers this one too. The body stands last: what
+    reads the rest does not read it.
     """
 
     height = IntegerField(primary_key=True)
     hash = BlobField()
     header = BlobField()
     proof = BlobField()
+    body = BlobField()
 
     class Meta:
         """Options of the table."""
@@ -75,22 +80,20 @@ class BlockRow(Model):
         strict_tables = True
 
 
-class TransactionRow(Model):
-    """One final transaction as received, and its canonical outcome."""
+class PlaceRow(Model):
+    """Where a final transaction stands, by the first bytes of its id."""
 
+    short_id = IntegerField()
     height = IntegerField()
     position = IntegerField()
-    id = BlobField(unique=True)
-    raw_bytes = BlobField(column_name="raw")  # peewee's Model has a method `raw`
-    outcome = BlobField()
 
     class Meta:
         """Options of the table."""
 
-        table_name = "transaction_"
+        table_name = "place"
         strict_tables = True
-        without_rowid = True  # kept in the order of blocks, without a second tree
-        primary_key = CompositeKey("height", "position")
+        without_rowid = True  # the key is all there is
+        primary_key = CompositeKey("short_id", "height", "position")
 
 
 class AgentSetRow(Model):
@@ -139,7 +142,7 @@ class WalRow(Model):
         primary_key = CompositeKey("epoch", "slot", "kind", "block_hash")
 
 
-TABLES: tuple[type[Model], ...] = (MetaRow, BlockRow, TransactionRow, AgentSetRow, StateRow, WalRow)
+TABLES: tuple[type[Model], ...] = (MetaRow, BlockRow, PlaceRow, AgentSetRow, StateRow, WalRow)
 
 
 def raw_connection(database: SqliteDatabase) -> sqlite3.Connection:

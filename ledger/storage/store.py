@@ -8,7 +8,7 @@ Rule 2: any failed write is final: the store refuses everything after it.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count, islice, repeat
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Self
@@ -18,6 +18,7 @@ from peewee import SqliteDatabase
 from ledger.codec.canonical import Decoder, encode
 from ledger.crypto.domains import chain_id, header_hash
 from ledger.errors import CodecError, StorageError
+from ledger.storage.bodies import encode_body, list_places
 from ledger.storage.faults import storage_faults
 from ledger.storage.installing import remove_unfinished
 from ledger.storage.lock import lock_for_writing
@@ -41,9 +42,8 @@ _KEYS_A_QUERY = 256
 _WAL_BLOCK = 0  # the other kinds are the numbers of `VoteKind`
 
 _GET_STATES = f"SELECT key, value FROM state WHERE key IN ({','.join('?' * _KEYS_A_QUERY)})"  # noqa: S608 - no text from outside
-_PUT_TRANSACTION = (
-    "INSERT INTO transaction_ (height, position, id, raw, outcome) VALUES (?,?,?,?,?)"
-)
+_PUT_BLOCK = "INSERT INTO block (height, hash, header, proof, body) VALUES (?,?,?,?,?)"
+_PUT_PLACE = "INSERT INTO place (short_id, height, position) VALUES (?,?,?)"
 _PUT_AGENT_SET = "INSERT INTO agent_set (epoch, height, payload) VALUES (?,?,?)"
 _PUT_STATE = (
     "INSERT INTO state (key, value) VALUES (?, ?)"
@@ -189,13 +189,12 @@ class ChainStore(ChainReader):
         height = block.header.height
         with self._writing():
             connection = raw_connection(self._database)
+            body = encode_body(block.transactions)
             connection.execute(
-                "INSERT INTO block (height, hash, header, proof) VALUES (?,?,?,?)",
-                (height, block.hash, block.header_bytes, block.proof),
+                _PUT_BLOCK, (height, block.hash, block.header_bytes, block.proof, body)
             )
-            if block.transactions:
-                columns = zip(*block.transactions, strict=True)
-                connection.executemany(_PUT_TRANSACTION, zip(repeat(height), count(), *columns))
+            ids = map(itemgetter(0), block.transactions)
+            connection.executemany(_PUT_PLACE, list_places(ids, height))
             if block.next_set:
                 row = (block.header.epoch + 1, height, block.next_set)
                 connection.execute(_PUT_AGENT_SET, row)

@@ -13,7 +13,7 @@ from ledger.consensus.certificate import build_certificate
 from ledger.crypto.domains import NO_HASH, VoteKind, header_hash, transaction_id
 from ledger.errors import CorruptStorageError, StorageError
 from ledger.state.commitment import StateTree
-from ledger.storage import store as store_module
+from ledger.storage import bodies, store as store_module
 from ledger.storage.reader import ChainReader
 from ledger.storage.verification import load_state_tree
 from ledger.types.block import Block, Certificate, Vote
@@ -63,6 +63,20 @@ def test_a_block_and_all_it_changes_are_there_after_reopening(path: Path):
     assert not store.has_transaction(transaction_id(b"fourth"))
     assert store.block(3) is None
     assert store.transaction(NO_HASH) is None
+    store.close()
+
+
+def test_ids_that_begin_alike_are_told_apart(path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bodies, "_SHORT_ID_BYTES", 0)
+    store = open_store(path)
+    filler = Filler(store)
+    filler.append({}, b"first", b"second")
+    filler.append({}, b"third")
+    for payload, place in ((b"first", (1, 0)), (b"second", (1, 1)), (b"third", (2, 0))):
+        found = store.transaction(transaction_id(payload))
+        assert found is not None
+        assert (found.height, found.position) == place
+    assert not store.has_transaction(transaction_id(b"fourth"))
     store.close()
 
 
@@ -120,8 +134,8 @@ def test_a_commit_that_fails_leaves_nothing_and_ends_the_store(path: Path):
     store = open_store(path)
     filler = Filler(store)
     filler.append({b"a": b"2"}, b"one")
-    # The same transaction again breaks the unique index, after the block's row was written.
-    block, writes = filler.make({b"a": b"3"}, b"two", b"one")
+    block, writes = filler.make({b"a": b"3"}, b"two")
+    writes[b"b"] = "no bytes"  # type: ignore[assignment]  # a strict table refuses it, after the block's row
     with pytest.raises(StorageError, match=r"chain\.db: cannot write the chain database"):
         store.commit_block(block, writes)
     with pytest.raises(StorageError, match="a write failed before: restart the ledger"):
@@ -178,7 +192,8 @@ def test_the_consensus_log_is_kept_until_its_slot_is_final(path: Path):
         ("foreign_keys", 1),
         ("cell_size_check", 1),
         ("journal_size_limit", 64 * 1024 * 1024),
-        ("wal_autocheckpoint", 4_000),
+        ("wal_autocheckpoint", 16_384),
+        ("page_size", 1_024),
     ],
 )
 def test_the_writer_runs_with_durable_settings(path: Path, pragma: str, value: object):
@@ -266,7 +281,7 @@ def test_a_database_of_another_layout_is_refused(path: Path):
         connection.execute("UPDATE meta SET value = x'00000009' WHERE name = 'schema_version'")
     connection.close()
     for opening in (lambda: open_store(path), lambda: ChainReader.open(path)):
-        with pytest.raises(StorageError, match="written with layout 9, this program knows 3"):
+        with pytest.raises(StorageError, match="written with layout 9, this program knows 4"):
             opening()
 
 
@@ -331,9 +346,9 @@ class TestDamage:
             "UPDATE block SET hash = zeroblob(32) WHERE height = 3",
             "UPDATE block SET (hash, header) = (SELECT hash, header FROM block WHERE height = 2)"
             " WHERE height = 3",
-            "UPDATE transaction_ SET raw = zeroblob(90) WHERE height = 3",
-            "UPDATE transaction_ SET outcome = x'00' WHERE height = 3 AND position = 1",
-            "DELETE FROM transaction_ WHERE height = 3 AND position = 1",
+            "UPDATE block SET body = zeroblob(90) WHERE height = 3",
+            "UPDATE block SET body = x'' WHERE height = 3",
+            "UPDATE block SET body = (SELECT body FROM block WHERE height = 2) WHERE height = 3",
         ],
     )
     def test_a_block_that_is_not_what_it_was_is_never_served(self, chain: Path, statement: str):
@@ -349,6 +364,26 @@ class TestDamage:
 
         with pytest.raises(CorruptStorageError, match="is damaged"):
             read()
+        reader.close()
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "DELETE FROM block WHERE height = 3",
+            "UPDATE block SET body = zeroblob(90) WHERE height = 3",
+            "UPDATE block SET body = x'' WHERE height = 3",
+            "UPDATE place SET position = position + 2 WHERE height = 3",
+        ],
+    )
+    def test_a_transaction_that_is_not_where_it_should_be_is_damage(
+        self, chain: Path, statement: str
+    ):
+        with sqlite3.connect(chain) as connection:
+            connection.execute(statement)
+        connection.close()
+        reader = ChainReader.open(chain)
+        with pytest.raises(CorruptStorageError, match="block 3"):
+            reader.transaction(transaction_id(b"payload 3"))
         reader.close()
 
     @pytest.mark.parametrize(
