@@ -3,6 +3,7 @@
 Rule 1: whoever asks faster than answers are made is not answered and asks again; nobody's question waits
 behind more than `WAITING_PER_PEER_MAX` of one other peer.
 Rule 2: a peer has work done for it up to `COST_PER_S`, whatever it asks.
+Rule 3: an offer with a false signature costs the peer standing, as one that a full peer passes on does.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gateway.clock import Clock
 from ledger.codec.canonical import encode
-from ledger.errors import LedgerError, Rejected
+from ledger.errors import LedgerError, Reason, Rejected
 from ledger.light.answers import OfferAnswer
 from ledger.network.budget import TokenBucket
 from ledger.network.light_messages import (
@@ -27,6 +28,7 @@ from ledger.network.light_messages import (
     LightRequest,
     OfferTransaction,
 )
+from ledger.network.standing import Fault
 from ledger.node.light_answers import LightAnswers
 from ledger.params import REASON_LENGTH_MAX
 
@@ -47,16 +49,26 @@ WAITING_MAX = 128  # each takes some milliseconds, most of them for Merkle paths
 
 Send = Callable[[bytes, LightAnswer], None]
 Submit = Callable[[bytes], bytes | Rejected]
+NoteFault = Callable[[bytes, Fault], None]
 
 
 class LightDesk:
     """Create it in a running event loop; `ask` never waits. `close` ends its thread."""
 
-    def __init__(self, answers: LightAnswers, submit: Submit, send: Send, clock: Clock) -> None:
+    def __init__(
+        self,
+        answers: LightAnswers,
+        submit: Submit,
+        send: Send,
+        clock: Clock,
+        *,
+        note_fault: NoteFault,
+    ) -> None:
         self._answers = answers
         self._submit = submit
         self._send = send
         self._clock = clock
+        self._note_fault = note_fault
         self._waiting: Counter[bytes] = Counter()
         self._pool = ThreadPoolExecutor(1, "light-desk")
         self._buckets: OrderedDict[bytes, TokenBucket] = OrderedDict()
@@ -72,7 +84,7 @@ class LightDesk:
             return  # an answer, and nobody here asked
         question = message.question
         if isinstance(question, OfferTransaction):
-            self._send(peer, LightAnswer(message.number, self._take(question.raw)))
+            self._take_offer(peer, message.number, question.raw)
             return
         waiting = self._waiting
         if waiting[peer] >= WAITING_PER_PEER_MAX or waiting.total() >= WAITING_MAX:
@@ -108,8 +120,13 @@ class LightDesk:
             self._buckets.popitem(last=False)
         return bucket.take(cost_ms, now_ms)
 
-    def _take(self, raw: bytes) -> bytes:
+    def _take_offer(self, peer: bytes, number: int, raw: bytes) -> None:
         taken = self._submit(raw)
-        if isinstance(taken, Rejected):
-            return encode(OfferAnswer(is_taken=False, reason=str(taken)[:REASON_LENGTH_MAX]))
-        return encode(OfferAnswer(is_taken=True, reason=""))
+        if not isinstance(taken, Rejected):
+            self._send(peer, LightAnswer(number, encode(OfferAnswer(is_taken=True, reason=""))))
+            return
+        answer = OfferAnswer(is_taken=False, reason=str(taken)[:REASON_LENGTH_MAX])
+        self._send(peer, LightAnswer(number, encode(answer)))
+        # A light node can check signatures before it offers, but not evidence: it keeps no agents' votes.
+        if taken.reason is Reason.BAD_SIGNATURE:
+            self._note_fault(peer, Fault.FORGED)

@@ -104,6 +104,7 @@ class PeerDesk:
             node.submit,
             self.network.send,
             self._clock,
+            note_fault=self.network.note_fault,
         )
         side = NodeSide(
             receive=self._receive,

@@ -25,6 +25,7 @@ from ledger.network.light_messages import (
     LightRequest,
     OfferTransaction,
 )
+from ledger.network.standing import Fault
 from ledger.node.light_answers import LightAnswers
 from tests.support.snapshot_lab import SnapshotLab
 
@@ -46,9 +47,13 @@ class HeldAnswers(LightAnswers):
 class Heard:
     def __init__(self) -> None:
         self.answers: list[tuple[bytes, LightAnswer]] = []
+        self.faults: list[tuple[bytes, Fault]] = []
 
     def send(self, peer: bytes, answer: LightAnswer) -> None:
         self.answers.append((peer, answer))
+
+    def note_fault(self, peer: bytes, fault: Fault) -> None:
+        self.faults.append((peer, fault))
 
     async def until(self, count: int) -> None:
         async with asyncio.timeout(10):
@@ -76,7 +81,7 @@ def refuse(_raw: bytes) -> bytes | Rejected:
 @pytest.fixture
 async def held(tmp_path: Path) -> AsyncIterator[tuple[HeldAnswers, Heard, LightDesk]]:
     answers, heard = HeldAnswers(tmp_path), Heard()
-    desk = LightDesk(answers, refuse, heard.send, StillClock())
+    desk = LightDesk(answers, refuse, heard.send, StillClock(), note_fault=heard.note_fault)
     yield answers, heard, desk
     answers.go.set()
     desk.close()
@@ -117,6 +122,28 @@ async def test_an_offer_is_answered_with_the_reason(held):
     offer = Decoder(OfferAnswer).decode(answer.content)
     assert not offer.is_taken
     assert "the sender's next is 3" in offer.reason
+    assert heard.faults == []
+
+
+async def test_a_forged_offer_is_refused_and_costs_standing(tmp_path: Path):
+    lab = SnapshotLab(tmp_path)
+    node = lab.open_keeping()
+    heard = Heard()
+    desk = LightDesk(
+        LightAnswers(lab.path, node.prover, lab.genesis),
+        node.submit,
+        heard.send,
+        StillClock(),
+        note_fault=heard.note_fault,
+    )
+    genuine = lab.transfer("alice", 0)
+    forged = genuine[:-2] + b"\x00\xc0"
+    desk.hear(PEER, LightRequest(3, OfferTransaction(forged)))
+    desk.hear(OTHER, LightRequest(4, OfferTransaction(genuine)))
+    desk.close()
+    node.close()
+    assert [(peer, answer.number) for peer, answer in heard.answers] == [(PEER, 3), (OTHER, 4)]
+    assert heard.faults == [(PEER, Fault.FORGED)]
 
 
 async def test_answers_that_nobody_asked_for_are_ignored(held):
@@ -134,6 +161,7 @@ async def test_a_chain_that_cannot_be_read_is_told_once(tmp_path: Path, caplog):
         refuse,
         heard.send,
         StillClock(),
+        note_fault=heard.note_fault,
     )
     for number in range(3):
         desk.hear(PEER, LightRequest(number, GetFinalBlock(1)))
