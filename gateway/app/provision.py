@@ -49,7 +49,7 @@ listen = "{listen}"   # plain MQTT: "0.0.0.0:1883" to serve devices on a trusted
 
 [anchoring]                # a batch of readings is anchored at whichever comes first
 readings_max = 1000
-age_max_ms = 10000
+age_max_ms = 10000         # 60000 writes a third less to the card: see docs/BENCHMARKS.md
 
 [ledger]
 role = "{role}"             # "light": follows headers and certificates only, executes and keeps no chain
