@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from nacl.bindings import crypto_sign_open
 
 from ledger.codec.canonical import Decoder
 from ledger.consensus.blocks import NO_SIGNERS
@@ -36,6 +35,7 @@ from ledger.types.block import FinalityProof, Vote
 from ledger.types.genesis import Allocation, Genesis
 from ledger.types.genesis_file import genesis_chain_id
 from ledger.types.transaction import SignedTransaction
+from tests.benchmarks.bare_libsodium import verify_bare
 from tests.support.ledger_lab import EchoExecutor, address_of, make_genesis, make_transfer
 
 BLOCK_TRANSFERS = 1_000
@@ -80,11 +80,6 @@ def list_signatures(chain_id: bytes, raws: Sequence[bytes]) -> list[Signature]:
         message = envelope.signature + transaction_message(envelope.payload)
         signatures.append((message, checked.transaction.sender))
     return signatures
-
-
-def verify_bare(signatures: Sequence[Signature]) -> None:
-    for message, key in signatures:
-        crypto_sign_open(message, key)
 
 
 class DurableChain:
