@@ -171,10 +171,11 @@ class _LightService:
     def _status(self) -> StatusReply:
         chain, genesis = self._chain, self._start.genesis
         newest, follower = chain.follower.newest, chain.follower
+        height = 0 if newest is None else newest.header.height
         is_synchronised = self._clock.is_synchronised()
         return StatusReply(
             chain_id=follower.chain_id.hex(),
-            height=0 if newest is None else newest.header.height,
+            height=height,
             hash=follower.chain_id.hex() if newest is None else newest.hash.hex(),
             time_ms=genesis.time_ms if newest is None else newest.header.time_ms,
             slot_ms=genesis.slot_ms,
@@ -186,6 +187,7 @@ class _LightService:
             problem=follower.fork or chain.problem,
             clock="synchronised" if is_synchronised else "unsynchronised",
             finality_ms=0,
+            pruned_height=height,  # it keeps no block at all
         )
 
     def _announce(self, newest: VerifiedHeader) -> None:

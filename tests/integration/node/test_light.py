@@ -89,7 +89,9 @@ def test_it_answers_as_a_full_one_does_where_proofs_suffice(pair):
     assert [one["node"] for one in ours] == [one["node"] for one in theirs]
     assert light.ask("chain", "params") == full.ask("chain", "params")
     assert light.run("chain", "tx", "ab" * 32).out.strip().endswith("is unknown")
-    assert "light: headers" in light.ask("status")["chain"]["state"]
+    status = light.ask("status")["chain"]
+    assert "light: headers" in status["state"]
+    assert status["pruned_height"] == status["height"] >= height
 
 
 def test_a_payment_from_and_to_a_light_gateway_is_seen_on_both_sides(pair):
