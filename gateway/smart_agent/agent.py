@@ -119,7 +119,8 @@ class Agent:
             response = self._answer(request)
         except AgentError as error:
             response = Refused(RefusedReason.FAILED, str(error))
-        if isinstance(response, Refused):
+        # The vote desk counts votes that come while it listens: a line for each would fill the log.
+        if isinstance(response, Refused) and response.reason is not RefusedReason.LISTENING:
             _log.warning("refused %s: %s", _summary(request), response)
         return response
 

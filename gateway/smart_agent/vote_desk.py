@@ -31,6 +31,8 @@ class VoteDesk:
         self._clock = clock
         self._listening = Listening(slot_ms)
         self._memory = VoteMemory(guard.record)
+        self._unsigned = 0  # votes refused while listening, since that began
+        self._told = ""  # what is waited for, as the log has it
         per_second = max(VOTES_PER_SECOND_MIN, VOTES_PER_SLOT_MAX * 1000 // slot_ms)
         self._rate = RateLimit(interval_ns=_NS_PER_S // per_second, burst=per_second * BURST_S)
 
@@ -48,7 +50,10 @@ class VoteDesk:
             return Refused(RefusedReason.ALARM, self._alarm.line)
         waiting = self._why_not()
         if waiting is not None:
+            self._note_unsigned(waiting)
             return Refused(RefusedReason.LISTENING, waiting)
+        if self._told:
+            self._tell_end()
         if not self._rate.admit(self._clock.monotonic_ns()):
             return Refused(
                 RefusedReason.RATE_LIMIT, "more votes a second than this chain's slots need"
@@ -64,7 +69,7 @@ class VoteDesk:
         was_waiting = self._why_not() is not None
         self._listening.report(report, self._clock.monotonic_ns())
         if was_waiting and self._why_not() is None:
-            _log.info("listened long enough: votes from now on")
+            self._tell_end()
 
     def report_lease(self, standing: LeaseStanding) -> None:
         """Hear who holds this identity."""
@@ -82,6 +87,17 @@ class VoteDesk:
         """Vote no more, now and after a restart."""
         self._alarm.raise_for(vote)
         _log.critical("%s", self._alarm.line)
+
+    def _note_unsigned(self, waiting: str) -> None:
+        """Count a vote that is not signed; log only what is waited for, once: votes come several a slot."""
+        self._unsigned += 1
+        if waiting != self._told:
+            self._told = waiting
+            _log.warning("votes are not signed: %s", waiting)
+
+    def _tell_end(self) -> None:
+        _log.info("listened long enough: votes from now on, %d were refused", self._unsigned)
+        self._unsigned, self._told = 0, ""
 
     def _why_not(self) -> str | None:
         return self._listening.why_not(self._clock.monotonic_ns())

@@ -233,3 +233,14 @@ def test_nobody_without_the_key_can_raise_it(bound):
 
     assert bound.handle(forged).reason is RefusedReason.MALFORMED
     assert isinstance(bound.handle(SignVote(VoteKind.NOTARIZE, 0, 5, A)), Signed)
+
+
+def test_votes_that_come_while_it_listens_are_one_line_in_the_log(agent, caplog):
+    agent.handle(Bind(b"c" * 32, 3_000))
+    for slot in range(1, 6):
+        refused = agent.handle(SignVote(VoteKind.NOTARIZE, 0, slot, b"a" * 32))
+        assert refused.reason is RefusedReason.LISTENING
+
+    warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert len(warned) == 1
+    assert warned[0].startswith("votes are not signed: listens first")

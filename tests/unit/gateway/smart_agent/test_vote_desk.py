@@ -52,6 +52,18 @@ def test_a_vote_before_the_tip_is_refused_and_leaves_no_record(desk, guard):
     assert guard.record == SignRecord(0, 1, notarized=A)
 
 
+def test_listening_is_two_lines_in_the_log_however_many_votes_it_refuses(desk, caplog):
+    caplog.set_level("INFO", "gateway.smart_agent")
+    for slot in range(1, 8):
+        desk.admit(vote(slot))
+    desk.report_tip(TipReport(is_at_tip=True, agents=1))
+    desk.admit(vote(8))
+
+    begin, end = [record.getMessage() for record in caplog.records]
+    assert begin.startswith("votes are not signed: listens first")
+    assert end == "listened long enough: votes from now on, 7 were refused"
+
+
 def test_more_votes_than_slots_need_are_refused(desk, clock, guard):
     desk.report_tip(TipReport(is_at_tip=True, agents=1))
     reasons = [desk.admit(vote(slot)) for slot in range(1, 21)]
