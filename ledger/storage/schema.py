@@ -16,7 +16,7 @@ from peewee import (
     TextField,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead file may keep after a burst
 _BUSY_TIMEOUT_MS = 5_000  # a checkpoint may hold a reader up, never longer than this
@@ -125,7 +125,10 @@ class StateRow(Model):
 
 
 class WalRow(Model):
-    """A block (kind 0) or certificate (kind: its `VoteKind`) above the newest final block."""
+    """A block (kind 0) or certificate (kind: its `VoteKind`) above the newest final block.
+
+    No key but the row's own: there are few, and a row that an index holds has room for a quarter of a page.
+    """
 
     epoch = IntegerField()
     slot = IntegerField()
@@ -138,8 +141,6 @@ class WalRow(Model):
 
         table_name = "wal"
         strict_tables = True
-        without_rowid = True
-        primary_key = CompositeKey("epoch", "slot", "kind", "block_hash")
 
 
 TABLES: tuple[type[Model], ...] = (MetaRow, BlockRow, PlaceRow, AgentSetRow, StateRow, WalRow)

@@ -50,7 +50,8 @@ _PUT_STATE = (
     " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 )
 _DELETE_STATE = "DELETE FROM state WHERE key = ?"
-_PUT_WAL = "INSERT OR REPLACE INTO wal (epoch, slot, kind, block_hash, payload) VALUES (?,?,?,?,?)"
+_DROP_WAL = "DELETE FROM wal WHERE epoch = ? AND slot = ? AND kind = ? AND block_hash = ?"
+_PUT_WAL = "INSERT INTO wal (epoch, slot, kind, block_hash, payload) VALUES (?,?,?,?,?)"
 
 _blocks = Decoder(Block)
 _certificates = Decoder(Certificate)
@@ -156,22 +157,26 @@ class ChainStore(ChainReader):
 
     def write_ahead_block(self, header: Header, block_hash: bytes, block: Block) -> None:
         """Make a block durable before it is voted for."""
-        row = (header.epoch, header.slot, _WAL_BLOCK, block_hash, encode(block))
-        with self._writing():
-            raw_connection(self._database).execute(_PUT_WAL, row)
+        self._write_ahead((header.epoch, header.slot, _WAL_BLOCK, block_hash), encode(block))
 
     def write_ahead_certificate(self, certificate: Certificate) -> None:
         """Make a certificate durable before votes that rest on it."""
         subject = (certificate.epoch, certificate.slot, certificate.kind, certificate.block_hash)
+        self._write_ahead(subject, encode(certificate))
+
+    def _write_ahead(self, subject: tuple[int, int, int, bytes], payload: bytes) -> None:
+        """Write one row durably, in place of one about the same subject."""
         with self._writing():
-            raw_connection(self._database).execute(_PUT_WAL, (*subject, encode(certificate)))
+            connection = raw_connection(self._database)
+            connection.execute(_DROP_WAL, subject)
+            connection.execute(_PUT_WAL, (*subject, payload))
 
     def consensus_log(self) -> ConsensusLog:
         """Return what was written ahead above the newest final block, in the order of slots."""
         query = WalRow.select(WalRow.kind, WalRow.block_hash, WalRow.payload)
         with storage_faults(self.path, "read"):
-            ordered = query.order_by(WalRow.epoch, WalRow.slot, WalRow.kind).tuples()
-            rows = list(ordered.execute(self._database))
+            ordered = query.order_by(WalRow.epoch, WalRow.slot, WalRow.kind, WalRow.block_hash)
+            rows = list(ordered.tuples().execute(self._database))
         try:
             blocks = tuple(_blocks.decode(row[2]) for row in rows if row[0] == _WAL_BLOCK)
             certificates = tuple(

@@ -161,6 +161,18 @@ def test_a_full_disk_is_final_and_says_what_to_do(path: Path):
     store.close()
 
 
+def test_what_is_written_ahead_at_rest_fits_one_page(path: Path):
+    store = open_store(path)
+    block, _ = Filler(store).make({b"a": b"3"})
+    journal = path.with_name(path.name + "-wal")
+    store.write_ahead_certificate(certificate(1))
+    before = journal.stat().st_size
+    store.write_ahead_block(block.header, block.hash, Block(block.header_bytes, ()))
+    page_bytes = store._database.execute_sql("PRAGMA page_size").fetchone()[0]
+    assert journal.stat().st_size - before == page_bytes + 24  # the log's header of a page
+    store.close()
+
+
 def test_the_consensus_log_is_kept_until_its_slot_is_final(path: Path):
     store = open_store(path)
     filler = Filler(store)
@@ -281,7 +293,7 @@ def test_a_database_of_another_layout_is_refused(path: Path):
         connection.execute("UPDATE meta SET value = x'00000009' WHERE name = 'schema_version'")
     connection.close()
     for opening in (lambda: open_store(path), lambda: ChainReader.open(path)):
-        with pytest.raises(StorageError, match="written with layout 9, this program knows 4"):
+        with pytest.raises(StorageError, match="written with layout 9, this program knows 5"):
             opening()
 
 
