@@ -1,7 +1,8 @@
 """What the agent commits to and reveals, and how fast: the newest two onions are kept ready.
 
 The number of the newest onion is on disk before its commitment is told, so that a restarted agent knows
-which one the chain may ask for.
+which one the chain may ask for. So is the number of the newest onion of which a layer was revealed: nobody may commit
+to that one again, since its layers are known and with them the order of leaders.
 """
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ _NS_PER_MS = 1_000_000
 
 class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     generation: int
+    opened: int = 0  # the newest generation of which a layer was revealed
 
 
 class OnionDesk:
@@ -41,19 +43,25 @@ class OnionDesk:
         self._secret = secret
         self._clock = clock
         self._layers = layers
-        self._newest = self._load()
+        content = self._load()
+        self._newest, self._newest_opened = content.generation, content.opened
         self._onions: dict[int, Onion] = {}
         self._opened: dict[int, int] = {}  # the deepest layer that this process revealed
         self._rate = RateLimit(interval_ns=slot_ms * _NS_PER_MS, burst=BURST)
 
     def commit(self, generation: int) -> bytes | Refused:
-        """Return the commitment of an onion: one made before, or the next."""
+        """Return the commitment of an onion: one made before and not opened yet, or the next."""
         if not 1 <= generation <= min(self._newest + 1, GENERATION_MAX):
             detail = f"the next order commitment is number {self._newest + 1}"
             return Refused(RefusedReason.NOT_ALLOWED, detail)
+        if generation <= self._newest_opened:
+            detail = (
+                f"order commitment {generation} was used already, and its values are known:"
+                f" commit to number {self._newest_opened + 1}"
+            )
+            return Refused(RefusedReason.NOT_ALLOWED, detail)
         if generation > self._newest:
-            write_private(self._path, msgspec.json.encode(_Content(generation)) + b"\n")
-            self._newest = generation
+            self._save(generation, self._newest_opened)
         return self._onion(generation).commitment()
 
     def reveal(self, around: bytes) -> bytes | Refused:
@@ -77,6 +85,8 @@ class OnionDesk:
         is_new = depth < self._opened.get(onion.generation, self._layers)
         if is_new and not self._rate.admit(self._clock.monotonic_ns()):
             return Refused(RefusedReason.RATE_LIMIT, "more reveals than this chain has blocks")
+        if onion.generation > self._newest_opened:
+            self._save(self._newest, onion.generation)
         if is_new:
             self._opened[onion.generation] = depth
         return onion.layer(depth)
@@ -89,12 +99,15 @@ class OnionDesk:
                 del self._onions[old]
         return onion
 
-    def _load(self) -> int:
+    def _save(self, newest: int, newest_opened: int) -> None:
+        """Make both numbers durable, then go by them."""
+        write_private(self._path, msgspec.json.encode(_Content(newest, newest_opened)) + b"\n")
+        self._newest, self._newest_opened = newest, newest_opened
+
+    def _load(self) -> _Content:
         if not self._path.exists():
-            return 0
+            return _Content(0)
         try:
-            return msgspec.json.decode(
-                read_private(self._path, _FILE_BYTES_MAX), type=_Content
-            ).generation
+            return msgspec.json.decode(read_private(self._path, _FILE_BYTES_MAX), type=_Content)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise AgentError(f"{self._path} is damaged: restore it") from None

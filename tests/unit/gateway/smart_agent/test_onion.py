@@ -127,8 +127,21 @@ def test_onions_are_made_one_after_the_other_and_the_last_two_open(desk, tmp_pat
     assert isinstance(again.reveal(commitments[0]), Refused)
     assert sha256(again.reveal(commitments[1])) == commitments[1]
     assert sha256(again.reveal(commitments[2])) == commitments[2]
-    assert again.commit(3) == commitments[2]
     assert again.commit(5).detail == "the next order commitment is number 4"
+
+
+def test_an_onion_is_committed_to_again_only_until_a_layer_of_it_is_known(desk, tmp_path, clock):
+    commitment = desk.commit(1)
+    assert desk.commit(1) == commitment
+    desk.reveal(commitment)
+
+    for one in (desk, make_desk(tmp_path, clock)):
+        refused = one.commit(1)
+        assert isinstance(refused, Refused)
+        assert refused.detail.endswith(
+            "was used already, and its values are known: commit to number 2"
+        )
+        assert isinstance(one.commit(2), bytes)
 
 
 def test_a_used_up_onion_says_so(desk):
