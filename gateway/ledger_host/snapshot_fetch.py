@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 
-from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, Submitted
+from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork
 from ledger.errors import Rejected
 from ledger.light import Snapshot
 from ledger.light.snapshot import SNAPSHOT_BYTES_MAX
@@ -20,7 +20,6 @@ from ledger.network.wire import (
     SnapshotMessage,
     SnapshotPart,
 )
-from ledger.types.messages import Message
 
 _log = logging.getLogger(__name__)
 
@@ -49,14 +48,7 @@ class SnapshotFetch:
 
     async def run(self, agents: Collection[bytes]) -> Snapshot:
         """Stay connected for a node without a chain and `find` one; `agents` are those of its genesis."""
-        side = NodeSide(
-            receive=_ignore_message,
-            peer_connected=_ignore_peer,
-            submit=_take_nothing,
-            pending=_have_nothing,
-            agents=lambda: agents,
-            snapshot=self.hear,
-        )
+        side = NodeSide(agents=lambda: agents, snapshot=self.hear)
         async with asyncio.TaskGroup() as group:
             connecting = group.create_task(self._network.run(side, _ignore_listening))
             snapshot = await self.find()
@@ -142,21 +134,5 @@ def _is_whole(part: SnapshotPart) -> bool:
     return len(part.data) == min(SNAPSHOT_PART_BYTES, part.size - part.offset)
 
 
-def _ignore_message(_peer: bytes, _message: Message) -> None:
-    """There is no chain to which a message could belong."""
-
-
-def _ignore_peer(_peer: bytes) -> None:
-    """Peers are asked in turn."""
-
-
 def _ignore_listening() -> None:
     """Nobody is told where this node listens: it does not."""
-
-
-def _take_nothing(_raw: bytes) -> Submitted:
-    return Submitted.LEFT
-
-
-def _have_nothing(_count: int) -> tuple[bytes, ...]:
-    return ()

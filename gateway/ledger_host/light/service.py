@@ -18,7 +18,7 @@ from gateway.ledger_host.light.keeping import open_follower
 from gateway.ledger_host.light.state import LoopCaller
 from gateway.ledger_host.peers.hints import follow_hints
 from gateway.ledger_host.peers.making import build_identity, build_network
-from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork, Submitted
+from gateway.ledger_host.peers.seams import NodeSide, PeerNetwork
 from gateway.ledger_host.peers.telling import build_peers_reply
 from gateway.messaging.server import RpcServer
 from gateway.messaging.service_login import LEDGER, service_login
@@ -36,7 +36,6 @@ from ledger.light.snapshot import Checkpoint
 from ledger.storage.trail import TrailStore
 from ledger.types.genesis import Genesis
 from ledger.types.genesis_file import genesis_chain_id
-from ledger.types.messages import Message
 
 _log = logging.getLogger(__name__)
 
@@ -132,9 +131,6 @@ class _LightService:
         """Serve until `stop` is set."""
         chain_id = self._chain.follower.chain_id
         side = NodeSide(
-            receive=_ignore_message,
-            peer_connected=_ignore_peer,
-            submit=_take_nothing,
             pending=self._chain.pool.oldest,
             agents=lambda: self._chain.follower.agents,
             light=self._asker.hear,
@@ -206,17 +202,5 @@ class _LightService:
         return Moment(time_ms, is_trusted=False)
 
 
-def _ignore_message(_peer: bytes, _message: Message) -> None:
-    """Nobody's votes or blocks are listened to."""
-
-
-def _ignore_peer(_peer: bytes) -> None:
-    """Peers are asked in turn."""
-
-
 def _ignore_listening() -> None:
     """Nobody is told where this node listens: it does not."""
-
-
-def _take_nothing(_raw: bytes) -> Submitted:
-    return Submitted.LEFT

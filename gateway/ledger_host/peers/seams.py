@@ -59,6 +59,24 @@ class Submitted(enum.Enum):
     FORGED = enum.auto()  # no honest node can have taken it: a false signature, or false evidence
 
 
+def ignore_messages(_peer: bytes, _message: Message) -> None:
+    """Listen to nobody's votes or blocks: there is no chain to which they could belong."""
+
+
+def ignore_peers(_peer: bytes) -> None:
+    """Greet nobody: peers are asked in turn."""
+
+
+def leave_transactions(_raw: bytes) -> Submitted:
+    """Take no transaction of others."""
+    return Submitted.LEFT
+
+
+def have_none_pending(_count: int) -> tuple[bytes, ...]:
+    """Have no transaction of one's own."""
+    return ()
+
+
 def ignore_snapshots(_peer: bytes, _message: SnapshotMessage) -> None:
     """Neither hand out snapshots nor take them."""
 
@@ -71,11 +89,12 @@ def ignore_light(_peer: bytes, _message: LightMessage) -> None:
 class NodeSide:
     """What the network needs of the node. All are called on the event loop."""
 
-    receive: Callable[[bytes, Message], None]
-    peer_connected: Callable[[bytes], None]
-    submit: Callable[[bytes], Submitted]
-    pending: Callable[[int], Sequence[bytes]]  # signed transactions that wait, at most so many
     agents: Callable[[], Collection[bytes]]  # node ids of the current set
+    receive: Callable[[bytes, Message], None] = ignore_messages
+    peer_connected: Callable[[bytes], None] = ignore_peers
+    submit: Callable[[bytes], Submitted] = leave_transactions
+    # Signed transactions that wait, at most so many.
+    pending: Callable[[int], Sequence[bytes]] = have_none_pending
     snapshot: Callable[[bytes, SnapshotMessage], None] = ignore_snapshots
     light: Callable[[bytes, LightMessage], None] = ignore_light
 

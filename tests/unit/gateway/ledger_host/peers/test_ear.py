@@ -5,7 +5,7 @@ import pytest
 
 from gateway.ledger_host.peers.desk import submit_from_peer
 from gateway.ledger_host.peers.ear import Ear
-from gateway.ledger_host.peers.seams import NodeSide
+from gateway.ledger_host.peers.seams import NodeSide, Submitted
 from ledger.crypto.domains import VoteKind, vote_message
 from ledger.crypto.ed25519 import sign
 from ledger.network import topics
@@ -96,3 +96,13 @@ async def test_what_is_only_refused_here_costs_nothing(lab, node):
         assert hear(ear, raw) is None
     assert ear.dropped == 0
     assert not ear.gate.is_banned(PEER, 1_000)
+
+
+def test_a_node_without_a_chain_takes_nothing_and_blames_nobody():
+    ear = Ear(Gatekeeper(), TransactionRelay(), learn=lambda _address: None)
+    ear.node = NodeSide(agents=lambda: ())
+
+    assert hear(ear, b"whatever it is") is None
+    assert ear.dropped == 0
+    assert ear.node.submit(b"whatever it is") is Submitted.LEFT
+    assert ear.node.pending(9) == ()
