@@ -21,9 +21,10 @@ class Collector:
 
         A message with a note goes at once, behind what was kept: its session may end in this turn.
         """
-        if not self._messages:
+        waiting = self._messages
+        if not waiting:
             asyncio.get_running_loop().call_soon(self.hand_over)
-        self._messages.extend(messages)
+        waiting += messages
         if messages[-1].note is not None:
             self.hand_over()
 

@@ -55,7 +55,10 @@ class Connection(asyncio.Protocol):
         self._limits = self._core.limits
         self._rates = host.rates
         self._loop = asyncio.get_running_loop()
+        self._get_time = self._loop.time
         self._link = ClientLink(host.context, self)
+        self._receive = self._link.receive
+        self._tally = self._core.tally
         self._transport: asyncio.Transport | None = None
         self._address = "?"
         self._place: Place | None = None
@@ -67,6 +70,8 @@ class Connection(asyncio.Protocol):
         self._received_at = 0.0
         self._uncounted_messages = 0
         self._uncounted_bytes = 0
+        self._uncounted_messages_max = host.rates.uncounted_messages_max
+        self._uncounted_bytes_max = host.rates.uncounted_bytes_max
         self._is_held = False
         self._is_releasing = False
         self._is_write_paused = False
@@ -106,18 +111,17 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes to the link."""
-        if not self._is_closed:
-            self._received_at = self._loop.time()
-            tally = self._core.tally
-            before = tally.received
-            self._link.receive(data)
-            if self._device is not None:
-                messages = self._uncounted_messages + tally.received - before
-                size = self._uncounted_bytes + len(data)
-                self._uncounted_messages, self._uncounted_bytes = messages, size
-                rates = self._rates
-                if messages >= rates.uncounted_messages_max or size >= rates.uncounted_bytes_max:
-                    self._count(self._device)
+        if self._is_closed:
+            return
+        self._received_at = self._get_time()
+        tally = self._tally
+        before = tally.received
+        self._receive(data)
+        if self._device is not None:
+            self._uncounted_messages = messages = self._uncounted_messages + tally.received - before
+            self._uncounted_bytes = size = self._uncounted_bytes + len(data)
+            if messages >= self._uncounted_messages_max or size >= self._uncounted_bytes_max:
+                self._count(self._device)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave, after handling what had arrived whole."""

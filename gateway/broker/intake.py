@@ -4,6 +4,10 @@ Rule: a message is acknowledged only when it is where it must be: a reading in t
 for kept sessions, or a retained one, in the journal. One that nobody keeps waits for nothing.
 """
 
+import struct
+from collections.abc import Callable
+from functools import lru_cache
+
 from gateway.broker import access
 from gateway.broker.answers import Answer
 from gateway.broker.codec.connect import is_utf8
@@ -30,6 +34,7 @@ _SHORT_LENGTH_MAX = 0x7F  # a remaining length of one byte
 _MIDDLE_LENGTH_MAX = 0x3FFF  # of two
 _PUBACK_HEAD = b"\x40\x02"
 _NO_PACKET_ID = b"\0\0"
+_CUTS_MAX = 1_024  # lengths of readings remembered over all connections: each device has a few
 
 
 class _Route:
@@ -52,6 +57,7 @@ class Intake:
         self, core: BrokerCore, session: Session, version: Version, handover: Handover
     ) -> None:
         self._core = core
+        self._tally = core.tally
         self._session = session
         self._version = version
         self._handover = handover
@@ -63,7 +69,8 @@ class Intake:
         # The last plain reading of QoS 1: a packet that begins with the same fixed header and topic,
         # or at least the same flags and topic, is like it in all but packet id and payload.
         self._last_route: _Route | None = None
-        self._last_head = b""
+        self._last_head = b""  # all before the packet id
+        self._last_cut = _cut(0, 2, 0)
         self.last_length = 0
         self._last_size = 0  # of its payload
         self._last_first = 0
@@ -89,21 +96,20 @@ class Intake:
             count_max = min(count_max, self._room_for_unanswered())
         packets: list[bytes] = []
         payloads: list[bytes] = []
-        id_place = len(head)
+        cut = self._last_cut
         for start in range(position, position + count_max * length, length):
-            end = start + length
-            packet_id = data[start + id_place : start + id_place + 2]
+            begin, packet_id, payload = cut(data, start)
             if (
-                packet_id == _NO_PACKET_ID
-                or (has_properties and data[end - size - 1])
-                or not data.startswith(head, start)
+                begin != head
+                or packet_id == _NO_PACKET_ID
+                or (has_properties and data[start + length - size - 1])
             ):
                 break
             packets.append(_PUBACK_HEAD + packet_id)
-            payloads.append(data[end - size : end])
+            payloads.append(payload)
         count = len(packets)
         if count:
-            self._core.tally.received += count
+            self._tally.received += count
             self._handover.take(route.topic, payloads, count * size, packets)
         return count
 
@@ -119,7 +125,7 @@ class Intake:
             return
         has_reasons = self._version.has_reasons
         published = decode_publish(first, data, start, end, has_properties=has_reasons)
-        self._core.tally.received += 1
+        self._tally.received += 1
         raw_topic = published.raw_topic
         if has_reasons:
             raw_topic = self._resolve_alias(published)
@@ -148,7 +154,7 @@ class Intake:
             self._check_receive_maximum(1)
         if start > end or packet_id == _NO_PACKET_ID:
             return False
-        self._core.tally.received += 1
+        self._tally.received += 1
         self._take_reading(route, data[start:end], packet_id)
         return True
 
@@ -186,7 +192,9 @@ class Intake:
         self._last_head = data[head:topic_end]
         self._last_topic = data[start:topic_end]
         self.last_length = end - head
-        self._last_size = end - topic_end - (3 if self._has_properties else 2)
+        between = 3 if self._has_properties else 2  # packet id, length of no properties
+        self._last_size = end - topic_end - between
+        self._last_cut = _cut(topic_end - head, between, self._last_size)
 
     def _pass_on(self, route: _Route, published: Publication) -> None:
         message = self._message(route, published)
@@ -271,11 +279,11 @@ class Intake:
     def _refuse(self, route: _Route, published: Publication, refusal: Reason) -> None:
         """Drop the message. It is still acknowledged [MQTT-3.3.5-2]; MQTT 5 is told why."""
         if refusal is Reason.NOT_AUTHORIZED or refusal is Reason.TOPIC_NAME_INVALID:
-            self._core.tally.denied += 1
+            self._tally.denied += 1
             if not route.topic.startswith("$"):  # bridges publish there unasked
                 self._core.reporter.denied(self._session.principal, "publish to", route.topic)
         else:
-            self._core.tally.dropped += 1
+            self._tally.dropped += 1
         packet_id = published.packet_id
         was_taken = published.qos == 2 and self._session.is_noted(packet_id)
         if not self._version.has_reasons or was_taken:
@@ -298,3 +306,9 @@ class Intake:
             published.properties,
             expires_at_ms,
         )
+
+
+@lru_cache(maxsize=_CUTS_MAX)
+def _cut(head: int, between: int, payload: int) -> Callable[[bytes, int], tuple[bytes, ...]]:
+    """Return what parts a packet at some place into its head, packet id and payload, of given sizes."""
+    return struct.Struct(f"{head}s2s{between - 2}x{payload}s").unpack_from

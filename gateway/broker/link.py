@@ -90,8 +90,17 @@ class ClientLink:
                 return
             data = bytes(self._partial)
             self._partial.clear()
+        position, packets_left = 0, _PACKETS_PER_TURN_MAX
+        intake = self._intake
+        if intake and not self._is_held:
+            count = intake.take_like_last(data, 0, packets_left)
+            position, packets_left = count * intake.last_length, packets_left - count
+            if count and intake.is_behind():
+                self._hold_if_behind()
+            if position == len(data):
+                return  # nearly every chunk ends here
         try:
-            self._take(data)
+            self._take(data, position, packets_left)
         except MalformedPacketError as error:
             self.close(str(error), error.reason)
 
@@ -214,9 +223,9 @@ class ClientLink:
         session.resume()
         self._shell.release()
 
-    def _take(self, data: bytes) -> None:
-        position, size = 0, len(data)
-        packets_left = _PACKETS_PER_TURN_MAX
+    def _take(self, data: bytes, position: int, packets_left: int) -> None:
+        """Take what is in `data` from `position` on, `packets_left` packets of it in this turn."""
+        size = len(data)
         deliveries_max = self._core.deliveries + _DELIVERIES_PER_TURN_MAX
         self._needed = 0
         intake = self._intake
@@ -226,13 +235,10 @@ class ClientLink:
                 deliveries_max += _DELIVERIES_PER_TURN_MAX
                 self._let_others_go()
                 continue  # of one that went away, all that came is taken at once
-            if intake is not None and (
-                count := intake.take_like_last(data, position, packets_left)
-            ):
+            if intake and (count := intake.take_like_last(data, position, packets_left)):
                 packets_left -= count
                 position += count * intake.last_length
-                if intake.is_behind():
-                    self._hold_if_behind()
+                self._hold_if_behind()
                 continue
             packets_left -= 1
             first = data[position]

@@ -159,6 +159,31 @@ def test_readings_of_any_length_topic_and_qos_in_a_row_are_told_apart():
     assert b"".join(script.take()) == expected
 
 
+def test_readings_like_the_last_may_be_cut_at_any_byte():
+    head, row = (
+        b"".join(publish("up/1", f"{n}", 1, n) for n in numbers) for numbers in ((1,), (2, 3, 4))
+    )
+    for cut in range(len(row) + 1):
+        script = Script(make_core(replace(LIMITS, pending_messages_max=100))).connect(METER)
+        sink = script.core.sink
+        assert isinstance(sink, Sink)
+
+        for chunk in (head, row[:cut], row[cut:], publish("up/1", "5", 1, 5)):
+            script.link.receive(chunk)
+
+        assert [message.payload for message, _ in sink.held] == [b"%d" % n for n in range(1, 6)]
+
+
+def test_reading_stops_also_where_a_chunk_ends_with_the_last_reading_allowed():
+    script = Script().connect(METER)
+    script.link.receive(publish("up/1", "1", 1, 1))
+
+    script.link.receive(b"".join(publish("up/1", f"{n}", 1, n) for n in range(2, 5)))
+
+    assert len(script.sink.held) == 4
+    assert script.is_held
+
+
 @pytest.mark.parametrize("text", ["x", "longer"])
 def test_packet_id_0_is_malformed_also_after_a_reading_like_it(text):
     script = Script().connect(METER)
