@@ -5,8 +5,9 @@ them. So does everything from the newest of them on.
 """
 
 import sqlite3
+from collections.abc import Callable, Iterable
 
-from ledger.storage.bodies import compute_id, decode_body, list_places
+from ledger.storage.bodies import list_places
 
 PRUNED_HEIGHT = "pruned_height"  # the name of a fact in `meta`
 HEIGHT_BYTES = 8
@@ -22,8 +23,16 @@ _DROP_BODIES = "UPDATE block SET body = x'' WHERE height BETWEEN ? AND ?"
 _PUT_PRUNED = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
 
 
-def prune_blocks(connection: sqlite3.Connection, height: int, keep_blocks: int) -> None:
-    """Drop old blocks after the one at `height` was written, so that the newest `keep_blocks` stay."""
+def prune_blocks(
+    connection: sqlite3.Connection,
+    height: int,
+    keep_blocks: int,
+    list_ids: Callable[[int, bytes], Iterable[bytes]],
+) -> None:
+    """Drop old blocks after the one at `height` was written, so that the newest `keep_blocks` stay.
+
+    `list_ids` returns the ids of the transactions in a block's body, given its height and the stored body.
+    """
     newest_end = connection.execute(_FIND_NEWEST_END).fetchone()[0] or 0
     found = connection.execute(_FIND_PRUNED, (PRUNED_HEIGHT,)).fetchone()
     first = (0 if found is None else int.from_bytes(found[0], "big")) + 1
@@ -31,8 +40,7 @@ def prune_blocks(connection: sqlite3.Connection, height: int, keep_blocks: int) 
     if last < first:
         return
     for at, body in connection.execute(_GET_BODIES, (first, last)).fetchall():
-        ids = map(compute_id, decode_body(body).transactions)
-        connection.executemany(_DROP_PLACE, list_places(ids, at))
+        connection.executemany(_DROP_PLACE, list_places(list_ids(at, body), at))
     connection.execute(_DROP_BLOCKS, (first, last))
     connection.execute(_DROP_BODIES, (first, last))  # of those that end epochs
     connection.execute(_PUT_PRUNED, (PRUNED_HEIGHT, last.to_bytes(HEIGHT_BYTES, "big")))

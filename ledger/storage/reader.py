@@ -215,6 +215,11 @@ class ChainReader:
         """Tell whether a transaction with this id is final."""
         return self.transaction(id_) is not None
 
+    def list_ids(self, height: int, body: bytes) -> list[bytes]:
+        """Return the ids of the transactions in a stored body; raise `CorruptStorageError` where it is damaged."""
+        decoded = self._decode_body(height, body)
+        return [self._stored(decoded, height, at).id for at in range(len(decoded.transactions))]
+
     def check_schema(self) -> None:
         """Raise `StorageError` unless this program knows the database's layout."""
         version = int.from_bytes(self._meta("schema_version"), "big")

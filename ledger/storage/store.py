@@ -209,7 +209,7 @@ class ChainStore(ChainReader):
                 (block.header.epoch, block.header.epoch, block.header.slot),
             )
             if self.keep_blocks:
-                prune_blocks(connection, height, self.keep_blocks)
+                prune_blocks(connection, height, self.keep_blocks, self.list_ids)
         self._remember(writes)
         if block.next_set and self.on_epoch_end is not None:
             self.on_epoch_end()

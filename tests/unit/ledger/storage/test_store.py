@@ -398,6 +398,25 @@ class TestDamage:
             reader.transaction(transaction_id(b"payload 3"))
         reader.close()
 
+    @pytest.mark.parametrize("body", [b"no body", encode(((b"no transaction",), (b"",)))])
+    def test_a_damaged_block_is_not_pruned_but_reported(self, chain: Path, body: bytes):
+        with sqlite3.connect(chain) as connection:
+            connection.execute("UPDATE block SET body = ? WHERE height = 1", (body,))
+            connection.execute("INSERT INTO agent_set VALUES (1, 5, x'00')")
+        connection.close()
+        store = open_store(chain)
+        store.keep_blocks = 1
+        filler = Filler(store)
+        filler.height = 5
+        with pytest.raises(CorruptStorageError, match=r"chain\.db: the chain database is damaged .block 1"):
+            filler.append({b"a": b"9"})
+        store.close()
+        store = open_store(chain)
+        tip = store.tip()
+        assert tip is not None
+        assert tip.header.height == 5
+        store.close()
+
     @pytest.mark.parametrize(
         "statement",
         ["UPDATE wal SET payload = x'00'", "UPDATE wal SET block_hash = zeroblob(32)"],
