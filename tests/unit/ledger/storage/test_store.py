@@ -408,7 +408,9 @@ class TestDamage:
         store.keep_blocks = 1
         filler = Filler(store)
         filler.height = 5
-        with pytest.raises(CorruptStorageError, match=r"chain\.db: the chain database is damaged .block 1"):
+        with pytest.raises(
+            CorruptStorageError, match=r"chain\.db: the chain database is damaged .block 1"
+        ):
             filler.append({b"a": b"9"})
         store.close()
         store = open_store(chain)
