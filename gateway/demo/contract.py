@@ -25,6 +25,7 @@ DEPOSIT = 50 * SSP_BASE_UNITS
 QUANTITY = "energy_import_total"
 GAP_MAX_MS = 6 * 3_600_000  # the day runs 3600 times as fast: this is six seconds
 RECORD_EVERY_MS = 10 * 60_000
+FIRST_BLOCK_TIMEOUT_S = 180.0  # a quorum needs a dozen interpreters to have started
 CENT = SSP_BASE_UNITS // 100
 
 TARIFF: "dict[str, Value]" = {
@@ -76,7 +77,9 @@ class Settlement:
         )
         body = DeployContract(code.source, code.manifest, args, CONTRACT_CALL_GAS_MAX)
         transaction_id, sender, nonce = self._wallet.send(body)
-        check_applied(transaction_id, self.operator.wait_final(transaction_id))
+        check_applied(
+            transaction_id, self.operator.wait_final(transaction_id, FIRST_BLOCK_TIMEOUT_S)
+        )
         self.contract = contract_address(sender, nonce)
 
     def open(self) -> None:
