@@ -21,9 +21,7 @@ SCHEMA_VERSION: Final = 3
 BUSY_TIMEOUT_S = 5  # longer than any checkpoint of another process's reader
 # A commit of one reading or anchor changes a few rows and writes whole pages; a file keeps the size of its creation.
 PAGE_BYTES = 1_024
-CHECKPOINT_BYTES = (
-    4 * 1024 * 1024
-)  # then the log is copied into the file: each page once, its newest
+CHECKPOINT_BYTES = 4 * 1024 * 1024  # of log, before each changed page is copied once into the file
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024  # the log is cut back to this after a checkpoint
 WRITER_CACHE_KIB = 16 * 1024  # holds the index pages of some hundred busy devices
 

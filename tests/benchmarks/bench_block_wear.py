@@ -8,12 +8,8 @@ of the system's cache that became dirty. The folder must be on a disk.
 """
 
 import argparse
-import sqlite3
 import tempfile
-from contextlib import closing
 from pathlib import Path
-
-import psutil
 
 from ledger.consensus.blocks import NO_SIGNERS
 from ledger.consensus.certificate import build_certificate
@@ -24,6 +20,7 @@ from ledger.state.transition import CheckedTransaction
 from ledger.types.block import FinalityProof, Vote
 from ledger.types.genesis import Genesis
 from tests.benchmarks.bench_chain import DurableChain, make_crowded_genesis
+from tests.benchmarks.disk_pages import create_file, read_disk_bytes
 from tests.support.ledger_lab import make_transfer
 
 WARM_UP, BLOCKS = 100, 600  # within one epoch
@@ -63,18 +60,6 @@ def measure(folder: Path, genesis: Genesis, *, with_transfer: bool) -> float:
         append(durable, check_transfer(durable, genesis, count) if with_transfer else ())
     durable.close()  # what closing copies from the log into the file is part of it
     return (read_disk_bytes() - before) / BLOCKS
-
-
-def read_disk_bytes() -> int:
-    count: int = psutil.Process().io_counters().write_bytes
-    return count
-
-
-def create_file(path: Path, page_bytes: int) -> None:
-    """Make an empty database, which keeps its size of pages whoever opens it."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA page_size = {page_bytes}")
-        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def main() -> None:

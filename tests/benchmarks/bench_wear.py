@@ -10,12 +10,8 @@ of this process: pages of 4 KiB of the system's cache that became dirty. The fol
 import argparse
 import asyncio
 import secrets
-import sqlite3
 import tempfile
-from contextlib import closing
 from pathlib import Path
-
-import psutil
 
 from gateway.clock import SystemClock
 from gateway.errors import Rejected
@@ -25,6 +21,7 @@ from gateway.readings.records import OutboxEntry
 from gateway.readings.schema import PAGE_BYTES
 from gateway.readings.store import ReadingsStore
 from tests.benchmarks.bench_store import observe
+from tests.benchmarks.disk_pages import create_file, read_disk_bytes
 
 DEVICE = "device-0"
 WARM_UP, READINGS = 3_000, 2_000  # the tables have their usual depth by then
@@ -66,18 +63,6 @@ async def measure(path: Path, *, with_anchors: bool) -> float:
     written = read_disk_bytes() - before
     store.close()
     return written / READINGS
-
-
-def read_disk_bytes() -> int:
-    count: int = psutil.Process().io_counters().write_bytes
-    return count
-
-
-def create_file(path: Path, page_bytes: int) -> None:
-    """Make an empty database, which keeps its size of pages whoever opens it."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA page_size = {page_bytes}")
-        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def main() -> None:
