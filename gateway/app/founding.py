@@ -11,9 +11,9 @@ import msgspec
 from gateway.clock import Clock
 from gateway.errors import AgentError, SettingsError
 from gateway.settings import Home, explain, write_atomic
-from gateway.smart_agent.keys import AgentKeys
+from gateway.smart_agent.agent import Agent
 from gateway.smart_agent.messages import OnionCommitment, OnionValue
-from gateway.smart_agent.provision import create_agent, is_agent_there, open_agent
+from gateway.smart_agent.provision import take_up_agent
 from gateway.smart_agent.unlock import find_unlock
 from ledger.codec.text import format_address, parse_address
 from ledger.errors import CodecError
@@ -57,23 +57,18 @@ class NodeCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     onion: str
 
 
-def take_up_agent(home: Home, key_uri: str) -> AgentKeys:
-    """Make the home's SmartAgent, or take up the one that is there; return its keys."""
-    unlock = find_unlock(home.agent)
-    if not is_agent_there(home.agent):
-        return create_agent(home.agent, unlock, key_uri=key_uri)
-    with open_agent(home.agent, unlock) as agent:
-        return agent.description
-
-
-def card_of(keys: AgentKeys, onion: bytes) -> NodeCard:
-    """Return the card of these keys with the first order commitment of their SmartAgent."""
+def card_of(agent: Agent) -> NodeCard:
+    """Return the card of an open SmartAgent; making its first order commitment takes a second or more."""
+    keys = agent.description
+    onion = agent.handle(OnionCommitment(_FIRST_ONION))
+    if not isinstance(onion, OnionValue):
+        raise AgentError(f"the SmartAgent makes no order commitment: {onion}")
     return NodeCard(
         node=format_address(keys.node),
         consensus=format_address(keys.consensus),
         metering=format_address(keys.metering),
         wallet=format_address(keys.wallet),
-        onion=onion.hex(),
+        onion=onion.value.hex(),
     )
 
 
@@ -83,20 +78,12 @@ def make_card(home: Home, key_uri: str) -> NodeCard:
         raise SettingsError(f"{home.path} is a Smartshare home already; choose another folder")
     try:
         home.create()
-        card = card_of(take_up_agent(home, key_uri), commit_to_order(home))
+        with take_up_agent(home.agent, find_unlock(home.agent), key_uri) as agent:
+            card = card_of(agent)
         write_atomic(home.card, msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
     except OSError as error:
         raise SettingsError(f"{home.path}: cannot be created: {error.strerror}") from None
     return card
-
-
-def commit_to_order(home: Home) -> bytes:
-    """Return the first order commitment of the home's SmartAgent; making it takes a second or more."""
-    with open_agent(home.agent, find_unlock(home.agent)) as agent:
-        onion = agent.handle(OnionCommitment(_FIRST_ONION))
-    if not isinstance(onion, OnionValue):
-        raise AgentError(f"the SmartAgent of {home.agent} makes no order commitment: {onion}")
-    return onion.value
 
 
 def read_card(path: Path) -> NodeCard:

@@ -6,13 +6,7 @@ from typing import Literal
 import msgspec
 
 from gateway.app.credentials import CredentialFile
-from gateway.app.founding import (
-    NetworkOptions,
-    card_of,
-    commit_to_order,
-    found_network,
-    take_up_agent,
-)
+from gateway.app.founding import NetworkOptions, card_of, found_network
 from gateway.app.listeners import own_names
 from gateway.broker.certificates import CertificateFolder
 from gateway.clock import Clock
@@ -24,7 +18,7 @@ from gateway.settings import Home, write_atomic, write_private
 from gateway.smart_agent.keys import AgentKeys
 from gateway.smart_agent.messages import Bind, Refused
 from gateway.smart_agent.providers.registry import DEFAULT_URI
-from gateway.smart_agent.provision import open_agent
+from gateway.smart_agent.provision import take_up_agent
 from gateway.smart_agent.unlock import find_unlock
 from ledger.light import Snapshot
 from ledger.node.snapshots import install_snapshot
@@ -138,24 +132,20 @@ def initialise(
     return keys
 
 
-def _found_alone(
-    home: Home, keys: AgentKeys, name: str, clock: Clock, options: NetworkOptions
-) -> Genesis:
-    """Return the genesis of a network of this node; who joins later finds an order nobody could choose."""
-    return found_network((card_of(keys, commit_to_order(home)),), name, clock, options)
-
-
 def _create_identity(
     home: Home, name: str, clock: Clock, membership: Membership, key_uri: str
 ) -> AgentKeys:
     """Make or take up the SmartAgent, write its genesis, and bind it to that chain, in this order."""
-    keys = take_up_agent(home, key_uri)
-    if home.genesis.exists():
-        genesis = load_genesis(home)
-    else:
-        genesis = membership.genesis or _found_alone(home, keys, name, clock, membership.options)
-        write_atomic(home.genesis, format_genesis(genesis).encode())
-    with open_agent(home.agent, find_unlock(home.agent)) as agent:
+    with take_up_agent(home.agent, find_unlock(home.agent), key_uri) as agent:
+        keys = agent.description
+        if home.genesis.exists():
+            genesis = load_genesis(home)
+        else:
+            # Who founds alone commits to an order too: who joins later finds one that nobody could choose.
+            genesis = membership.genesis or found_network(
+                (card_of(agent),), name, clock, membership.options
+            )
+            write_atomic(home.genesis, format_genesis(genesis).encode())
         answer = agent.handle(Bind(genesis_chain_id(genesis), genesis.slot_ms))
     if isinstance(answer, Refused):
         raise AgentError(f"the SmartAgent cannot be bound to the chain of {home.genesis}: {answer}")

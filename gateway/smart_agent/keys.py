@@ -69,7 +69,10 @@ class KeyProvider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KeyPlace:
-    """Where a provider keeps its files, what unseals them, and the work of sealing new ones."""
+    """Where a provider keeps its files, what unseals them, and the work of sealing new ones.
+
+    `MODERATE` unless the caller has just made the secret itself: what was found, a person may have chosen.
+    """
 
     folder: Path
     unlock: UnlockSource

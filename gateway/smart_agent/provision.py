@@ -20,13 +20,13 @@ from gateway.smart_agent.guard import SignGuard, create_guard_file, read_guard_f
 from gateway.smart_agent.host import read_host
 from gateway.smart_agent.instance import InstanceFile
 from gateway.smart_agent.judge import EPOCH_MAX, FIRST_RECORD, SLOT_MAX, SignRecord
-from gateway.smart_agent.keys import AgentKeys, KeyPlace, describe_keys
+from gateway.smart_agent.keys import AgentKeys, KeyPlace, KeyProvider, describe_keys
 from gateway.smart_agent.lease_desk import LeaseDesk
 from gateway.smart_agent.metering_desk import MeteringDesk
 from gateway.smart_agent.onion_desk import OnionDesk
 from gateway.smart_agent.private_files import give_to_owner_of, make_private_folder
 from gateway.smart_agent.providers.registry import DEFAULT_URI, make_keys, open_keys
-from gateway.smart_agent.sealed_key import MODERATE, KdfLimits
+from gateway.smart_agent.sealed_key import LEAST, MODERATE, KdfLimits
 from gateway.smart_agent.spending_desk import SpendingDesk, set_owner
 from gateway.smart_agent.stale_record import check_record
 from gateway.smart_agent.unlock import UnlockSource, create_unlock, find_unlock
@@ -51,19 +51,13 @@ def create_agent(
     limits: KdfLimits = MODERATE,
     key_uri: str = DEFAULT_URI,
 ) -> AgentKeys:
-    """Make a new agent in `folder` and return its public keys; never overwrites another one."""
-    place = KeyPlace(folder, unlock, limits)
+    """Make a new agent in `folder` and return its public keys; never overwrites another one.
+
+    `limits` are for an unlock secret that is there already; one that is made here needs the least.
+    """
     make_private_folder(folder)
-    with _locked(folder):
-        for name in (BINDING_FILE, _GUARD_FILE, *_KEY_FILES):
-            if (folder / name).exists():
-                raise AgentError(f"{folder} already holds a SmartAgent ({name}): keep it")
-        create_unlock(unlock)
-        with closing(make_keys(key_uri, place)) as keys:
-            description = describe_keys(keys, chain_id=None)
-        create_guard_file(folder / _GUARD_FILE, FIRST_RECORD)
-        create_binding(folder / BINDING_FILE, key_uri)
-    return description
+    with _locked(folder), _new_keys(folder, unlock, limits, key_uri) as keys:
+        return describe_keys(keys, chain_id=None)
 
 
 def is_agent_there(folder: Path) -> bool:
@@ -74,34 +68,28 @@ def is_agent_there(folder: Path) -> bool:
 @contextmanager
 def open_agent(folder: Path, unlock: UnlockSource, clock: Clock | None = None) -> Iterator[Agent]:
     """Open an agent for as long as the block runs; raise `AgentError` when it cannot sign safely."""
-    clock = clock or SystemClock()
     if not is_agent_there(folder):
         raise AgentError(f"there is no SmartAgent in {folder}: run `smartshare init` first")
     make_private_folder(folder)
+    clock = clock or SystemClock()
+    with _locked(folder), _kept_keys(folder, unlock) as keys, _agent(folder, keys, clock) as agent:
+        yield agent
+
+
+@contextmanager
+def take_up_agent(
+    folder: Path, unlock: UnlockSource, key_uri: str = DEFAULT_URI
+) -> Iterator[Agent]:
+    """Open the agent of `folder`; where there is none, make it first. Its keys are unsealed once."""
+    make_private_folder(folder)
     with _locked(folder):
-        binding = open_binding(folder / BINDING_FILE)
-        finish_change(binding.key_uri, KeyPlace(folder, unlock))
-        alarm = AlarmFile(folder / _ALARM_FILE)
-        with (
-            closing(open_keys(binding.key_uri, KeyPlace(folder, unlock))) as keys,
-            SignGuard(folder / _GUARD_FILE) as guard,
-            AuditLog(folder / AUDIT_FOLDER, clock) as audit,
-        ):
-            lease = LeaseDesk(InstanceFile(folder / _INSTANCE_FILE, read_host(folder)))
-            check_record(guard.record, audit.newest_votes, binding.chain_id)
-            onions = OnionDesk(folder / _ONION_FILE, keys.onion_secret, binding.slot_ms, clock)
-            yield Agent(
-                keys,
-                binding,
-                guard=guard,
-                alarm=alarm,
-                audit=audit,
-                onions=onions,
-                clock=clock,
-                lease=lease,
-                spending=SpendingDesk(folder, clock),
-                metering=MeteringDesk(folder / PAGES_FILE, keys.onion_secret),
-            )
+        opening = (
+            _kept_keys(folder, unlock)
+            if is_agent_there(folder)
+            else _new_keys(folder, unlock, MODERATE, key_uri)
+        )
+        with opening as keys, _agent(folder, keys, SystemClock()) as agent:
+            yield agent
 
 
 @contextmanager
@@ -165,6 +153,58 @@ def _set_guard(path: Path, epoch: int, slot: int) -> SignRecord:
     record = SignRecord(epoch, slot)
     create_guard_file(path, record)
     return record
+
+
+@contextmanager
+def _new_keys(
+    folder: Path, unlock: UnlockSource, limits: KdfLimits, key_uri: str
+) -> Iterator[KeyProvider]:
+    """Make the files of a new agent, the binding last, and yield its keys. The folder is locked."""
+    for name in (BINDING_FILE, _GUARD_FILE, *_KEY_FILES):
+        if (folder / name).exists():
+            raise AgentError(f"{folder} already holds a SmartAgent ({name}): keep it")
+    is_secret_ours = create_unlock(unlock)
+    place = KeyPlace(folder, unlock, LEAST if is_secret_ours else limits)
+    with closing(make_keys(key_uri, place)) as keys:
+        create_guard_file(folder / _GUARD_FILE, FIRST_RECORD)
+        create_binding(folder / BINDING_FILE, key_uri)
+        yield keys
+
+
+@contextmanager
+def _kept_keys(folder: Path, unlock: UnlockSource) -> Iterator[KeyProvider]:
+    """Finish a change of the unlock secret, and yield the keys. The folder is locked."""
+    key_uri = open_binding(folder / BINDING_FILE).key_uri
+    place = KeyPlace(folder, unlock)
+    finish_change(key_uri, place)
+    with closing(open_keys(key_uri, place)) as keys:
+        yield keys
+
+
+@contextmanager
+def _agent(folder: Path, keys: KeyProvider, clock: Clock) -> Iterator[Agent]:
+    """Put an agent together from its open keys and its files. The folder is locked."""
+    binding = open_binding(folder / BINDING_FILE)
+    alarm = AlarmFile(folder / _ALARM_FILE)
+    with (
+        SignGuard(folder / _GUARD_FILE) as guard,
+        AuditLog(folder / AUDIT_FOLDER, clock) as audit,
+    ):
+        lease = LeaseDesk(InstanceFile(folder / _INSTANCE_FILE, read_host(folder)))
+        check_record(guard.record, audit.newest_votes, binding.chain_id)
+        onions = OnionDesk(folder / _ONION_FILE, keys.onion_secret, binding.slot_ms, clock)
+        yield Agent(
+            keys,
+            binding,
+            guard=guard,
+            alarm=alarm,
+            audit=audit,
+            onions=onions,
+            clock=clock,
+            lease=lease,
+            spending=SpendingDesk(folder, clock),
+            metering=MeteringDesk(folder / PAGES_FILE, keys.onion_secret),
+        )
 
 
 @contextmanager

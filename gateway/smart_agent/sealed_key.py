@@ -38,6 +38,9 @@ class KdfLimits:
 
 
 MODERATE = KdfLimits(argon2id.OPSLIMIT_MODERATE, argon2id.MEMLIMIT_MODERATE)
+# For an unlock secret of 32 random bytes that was made in the same step. Argon2id stretches what a person chose;
+# 2^256 guesses are out of reach whatever one costs, and the least work spares each start a second and 256 MiB.
+LEAST = KdfLimits(argon2id.OPSLIMIT_MIN, argon2id.MEMLIMIT_MIN)
 
 
 def create_sealed_key(path: Path, unlock_secret: bytes, limits: KdfLimits) -> bytes:
@@ -71,8 +74,8 @@ def check_opens(path: Path, *unlock_secrets: bytes) -> None:
         raise _wrong_secret(path)
 
 
-def reseal(path: Path, old_secret: bytes, new_secret: bytes) -> None:
-    """Seal what is in `path` under another unlock secret, durably, with the same work of Argon2id.
+def reseal(path: Path, old_secret: bytes, new_secret: bytes, limits: KdfLimits) -> None:
+    """Seal what is in `path` under another unlock secret, durably, with the work that befits the new one.
 
     A crash leaves the file under the old or the new one. Where it is under the new one already, nothing is
     done. Raises `AgentError` where neither opens it.
@@ -83,7 +86,7 @@ def reseal(path: Path, old_secret: bytes, new_secret: bytes) -> None:
     secret = sealed.open(old_secret)
     if secret is None:
         raise _wrong_secret(path)
-    seal_secret(path, secret, new_secret, sealed.limits)
+    seal_secret(path, secret, new_secret, limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,10 +46,17 @@ def _find(folder: Path, credential_name: str, file_name: str) -> UnlockSource:
     return UnlockSource(folder / file_name, is_credential=False)
 
 
-def create_unlock(source: UnlockSource) -> None:
-    """Write a random secret to a source that is a file and does not exist yet."""
-    if not source.is_credential and not source.path.exists():
-        write_private(source.path, secrets.token_hex(SECRET_BYTES).encode() + b"\n")
+def create_unlock(source: UnlockSource) -> bool:
+    """Write a random secret to a source that is a file and does not exist yet; return whether it was made."""
+    if source.is_credential or source.path.exists():
+        return False
+    write_private(source.path, random_secret() + b"\n")
+    return True
+
+
+def random_secret() -> bytes:
+    """Return 32 random bytes in hexadecimal."""
+    return secrets.token_hex(SECRET_BYTES).encode()
 
 
 def load_unlock(source: UnlockSource) -> bytes:

@@ -9,7 +9,6 @@ Whoever opens the folder next finishes steps 3 and 4. Where the secret is a syst
 owner's to replace and neither secret is written here: a change that was cut off is finished by the same command.
 """
 
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from gateway.errors import AgentError
 from gateway.smart_agent.keys import KeyPlace
 from gateway.smart_agent.private_files import remove_private, write_private
 from gateway.smart_agent.providers.registry import list_sealed_files
-from gateway.smart_agent.sealed_key import check_opens, reseal
-from gateway.smart_agent.unlock import SECRET_BYTES, UnlockSource, load_unlock
+from gateway.smart_agent.sealed_key import LEAST, KdfLimits, check_opens, reseal
+from gateway.smart_agent.unlock import UnlockSource, load_unlock, random_secret
 
 SECRET_LENGTH_MIN = 12
 _NEXT_FILE = "unlock.next"
@@ -30,12 +29,13 @@ def change_unlock(key_uri: str, place: KeyPlace, new_secret: bytes | None) -> tu
     The caller holds the folder's lock and has finished an earlier change. Raises `AgentError`; whatever it
     says, the keys open with the old secret or the new one.
     """
+    limits = place.limits
     if new_secret is None:
         if place.unlock.is_credential:
             raise AgentError(
                 "the unlock secret is a systemd credential: make the new one, and name its file with --to"
             )
-        new_secret = secrets.token_hex(SECRET_BYTES).encode()
+        new_secret, limits = random_secret(), LEAST
     if len(new_secret) < SECRET_LENGTH_MIN:
         raise AgentError(f"the new unlock secret is shorter than {SECRET_LENGTH_MIN} characters")
     old_secret = load_unlock(place.unlock)
@@ -43,27 +43,36 @@ def change_unlock(key_uri: str, place: KeyPlace, new_secret: bytes | None) -> tu
     for path in files:
         check_opens(path, old_secret, new_secret)
     if place.unlock.is_credential:
-        _reseal_all(files, old_secret, new_secret)
+        _reseal_all(files, old_secret, new_secret, limits)
     else:
         write_private(_next_of(place), new_secret + b"\n")
-        finish_change(key_uri, place)
+        _finish(files, place, limits)
     return files
 
 
 def finish_change(key_uri: str, place: KeyPlace) -> None:
-    """Finish a change that a crash cut off, if there is one. The caller holds the folder's lock."""
+    """Finish a change that a crash cut off, if there is one. The caller holds the folder's lock.
+
+    Nobody knows any more who chose the new secret: the keys get the work of one that a person did.
+    """
+    if not place.unlock.is_credential and _next_of(place).exists():
+        _finish(list_sealed_files(key_uri, place), place, place.limits)
+
+
+def _finish(files: Sequence[Path], place: KeyPlace, limits: KdfLimits) -> None:
+    """Do steps 3 and 4."""
     following = _next_of(place)
-    if place.unlock.is_credential or not following.exists():
-        return
     new_secret = load_unlock(UnlockSource(following, is_credential=False))
-    _reseal_all(list_sealed_files(key_uri, place), load_unlock(place.unlock), new_secret)
+    _reseal_all(files, load_unlock(place.unlock), new_secret, limits)
     write_private(place.unlock.path, new_secret + b"\n")
     remove_private(following)
 
 
-def _reseal_all(files: Sequence[Path], old_secret: bytes, new_secret: bytes) -> None:
+def _reseal_all(
+    files: Sequence[Path], old_secret: bytes, new_secret: bytes, limits: KdfLimits
+) -> None:
     for path in files:
-        reseal(path, old_secret, new_secret)
+        reseal(path, old_secret, new_secret, limits)
 
 
 def _next_of(place: KeyPlace) -> Path:

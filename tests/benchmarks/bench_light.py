@@ -14,13 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.app.founding import (
-    NetworkOptions,
-    card_of,
-    commit_to_order,
-    found_network,
-    take_up_agent,
-)
+from gateway.app.founding import NetworkOptions, found_network, make_card
 from gateway.app.operator import Operator
 from gateway.app.provision import Membership, initialise
 from gateway.app.registry import add_device
@@ -32,6 +26,7 @@ from gateway.model.ledger_api import PeersReply
 from gateway.settings import Home, write_atomic
 from gateway.smart_agent.providers.registry import DEFAULT_URI
 from ledger.codec.canonical import encode
+from ledger.codec.text import parse_address
 from ledger.light.follower import HeaderFollower, Taken
 from ledger.network.wire import PeerAddress
 from ledger.storage.trail import TrailStore
@@ -56,17 +51,12 @@ HEARTBEAT_MS = 30_000
 def make_pair(folder: Path, anchor_age_ms: int) -> dict[str, Home]:
     """Found a network of one agent that a light gateway with a device follows."""
     homes = {name: Home(folder / name) for name in ("full", "light")}
-    for home in homes.values():
-        home.create()
-    full, light = (take_up_agent(home, DEFAULT_URI) for home in homes.values())
-    options = NetworkOptions(
-        SLOT_MS, HEARTBEAT_MS, allocations=(Allocation(light.metering, 10**12),)
-    )
-    genesis = found_network(
-        [card_of(full, commit_to_order(homes["full"]))], "bench", SystemClock(), options
-    )
+    full, light = (make_card(home, DEFAULT_URI) for home in homes.values())
+    allocations = (Allocation(parse_address(light.metering), 10**12),)
+    options = NetworkOptions(SLOT_MS, HEARTBEAT_MS, allocations=allocations)
+    genesis = found_network([full], "bench", SystemClock(), options)
     port = find_free_port()
-    peer = format_peer(PeerAddress(full.node, "127.0.0.1", port))
+    peer = format_peer(PeerAddress(parse_address(full.node), "127.0.0.1", port))
     memberships = {
         "full": Membership(genesis=genesis, listen=f"127.0.0.1:{port}"),
         "light": Membership(genesis=genesis, peers=(peer,), role="light"),

@@ -16,7 +16,6 @@ from gateway.cli.main import main
 from gateway.clock import SystemClock
 from gateway.settings import Home
 from ledger.params import PROTOCOL_VERSION
-from tests.support.cheap_keys import seal_cheaply
 
 LIBRARY = Path(str(resources.files("edge_contracts") / "library"))
 PROFILES = Path(str(resources.files("device_profiles")))
@@ -25,7 +24,6 @@ PROFILES = Path(str(resources.files("device_profiles")))
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("bad-input") / "home")
-    seal_cheaply(home)
     initialise(home, "test", SystemClock())
     return home
 

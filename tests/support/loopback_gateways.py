@@ -20,7 +20,6 @@ from gateway.smart_agent.providers.registry import DEFAULT_URI
 from ledger.codec.text import parse_address
 from ledger.network.wire import PeerAddress
 from ledger.types.genesis import Genesis
-from tests.support.cheap_keys import seal_cheaply
 from tests.support.node import SERVICES, Process, find_free_port
 from tests.support.own_clock import OwnClock
 
@@ -128,7 +127,6 @@ class LoopbackGateways:
 
     def _make(self, name: str) -> LoopbackGateway:
         home = Home(self._folder / name)
-        seal_cheaply(home)
         make_card(home, DEFAULT_URI)
         return LoopbackGateway(home, self.clock, find_free_port())
 

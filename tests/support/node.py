@@ -19,7 +19,6 @@ from gateway.errors import MessagingError
 from gateway.settings import Home, write_atomic
 from ledger.codec.text import parse_address
 from ledger.types.genesis import Allocation
-from tests.support.cheap_keys import seal_cheaply
 
 SERVICES = ("agent", "gateway", "ledger")
 READY_TIMEOUT_S = 60.0
@@ -97,7 +96,6 @@ class Node:
             foundation=None if foundation is None else parse_address(foundation),
         )
         self.port = find_free_port()
-        seal_cheaply(self.home)
         self.keys = initialise(
             self.home,
             "test",

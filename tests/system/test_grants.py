@@ -8,11 +8,11 @@ from gateway.app.issuer import GrantTerms, IssuerKey, create_issuer_key, issue_g
 from gateway.ledger_host.grant_files import format_grant
 from gateway.model.ledger_api import StatusReply
 from gateway.smart_agent.private_files import write_private
+from gateway.smart_agent.sealed_key import LEAST
 from ledger.codec.text import format_address
 from ledger.identity.grant import GrantLevel, Role
 from ledger.params import DAY_MS
 from ledger.types.genesis_file import genesis_chain_id
-from tests.support.cheap_keys import CHEAP
 from tests.support.loopback_gateways import LoopbackGateway, LoopbackGateways, until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -28,7 +28,7 @@ class Authority:
         self.folder = folder
         write_private(folder / "phrase", PHRASE)
         self.keys: dict[str, IssuerKey] = {
-            name: create_issuer_key(folder / f"{name}.key", PHRASE, CHEAP) for name in ISSUERS
+            name: create_issuer_key(folder / f"{name}.key", PHRASE, LEAST) for name in ISSUERS
         }
 
     def address(self, name: str) -> str:

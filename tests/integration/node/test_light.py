@@ -6,23 +6,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.app.founding import (
-    NetworkOptions,
-    card_of,
-    commit_to_order,
-    found_network,
-    take_up_agent,
-)
+from gateway.app.founding import NetworkOptions, found_network, make_card
 from gateway.app.provision import Membership
 from gateway.clock import SystemClock
 from gateway.ledger_host.peers.addresses import format_peer
 from gateway.settings import Home
 from gateway.smart_agent.providers.registry import DEFAULT_URI
+from ledger.codec.text import parse_address
 from ledger.network.wire import PeerAddress
 from ledger.types.genesis import Allocation
 from tests.integration.node.conftest import Command, RunningNode, until
 from tests.integration.node.test_devices import final_receipt
-from tests.support.cheap_keys import seal_cheaply
 from tests.support.node import Node, find_free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -35,23 +29,19 @@ EPOCH_BLOCKS = 20
 def pair(tmp_path_factory) -> Iterator[tuple[RunningNode, RunningNode]]:
     folder = tmp_path_factory.mktemp("pair")
     homes = Home(folder / "full"), Home(folder / "light")
-    for home in homes:
-        seal_cheaply(home)
-    full_keys, light_keys = (take_up_agent(home, DEFAULT_URI) for home in homes)
+    full_card, light_card = (make_card(home, DEFAULT_URI) for home in homes)
     options = NetworkOptions(
         SLOT_MS,
         heartbeat_ms=2 * SLOT_MS,
-        allocations=(Allocation(light_keys.metering, 10**12),),
+        allocations=(Allocation(parse_address(light_card.metering), 10**12),),
     )
     genesis = msgspec.structs.replace(
-        found_network(
-            [card_of(full_keys, commit_to_order(homes[0]))], "pair", SystemClock(), options
-        ),
+        found_network([full_card], "pair", SystemClock(), options),
         epoch_blocks=EPOCH_BLOCKS,
     )
     port = find_free_port()
     listening = Membership(genesis=genesis, listen=f"127.0.0.1:{port}")
-    peer = format_peer(PeerAddress(full_keys.node, "127.0.0.1", port))
+    peer = format_peer(PeerAddress(parse_address(full_card.node), "127.0.0.1", port))
     following = Membership(genesis=genesis, peers=(peer,), role="light")
     with (
         Node(homes[0].path, membership=listening) as full,

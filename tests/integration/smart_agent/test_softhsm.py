@@ -17,9 +17,10 @@ from gateway.smart_agent.providers.pkcs11_token import Token
 from gateway.smart_agent.providers.pkcs11_uri import parse_pkcs11_uri
 from gateway.smart_agent.providers.registry import open_keys
 from gateway.smart_agent.provision import create_agent, open_agent, set_unlock
-from gateway.smart_agent.sealed_key import KdfLimits
+from gateway.smart_agent.sealed_key import LEAST, KdfLimits
 from gateway.smart_agent.unlock import create_unlock, find_unlock
 from ledger.crypto.domains import VoteKind, vote_message
+from tests.support.sealed_files import limits_of
 
 pytestmark = pytest.mark.integration
 
@@ -118,9 +119,11 @@ def test_keys_are_made_in_the_token_and_their_signatures_verify_with_pynacl(made
 
 
 def test_the_secret_beside_the_token_is_sealed_anew(made, folder):
-    place = KeyPlace(folder, find_unlock(folder), LIMITS)
+    place = KeyPlace(folder, find_unlock(folder), KdfLimits(2, 16_384))
+    assert limits_of(folder / "onion.key") == LEAST, "its secret was made with it"
     (sealed,) = set_unlock(place, b"a new unlock secret")
     assert sealed.name == "onion.key"
+    assert limits_of(sealed) == place.limits
     with open_in(folder) as agent:
         assert agent.description == made
 

@@ -13,20 +13,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.app.founding import (
-    NetworkOptions,
-    card_of,
-    commit_to_order,
-    found_network,
-    take_up_agent,
-)
+from gateway.app.founding import NetworkOptions, found_network, make_card
 from gateway.app.provision import Membership, initialise
 from gateway.clock import SystemClock
 from gateway.ledger_host.peers.addresses import format_peer
 from gateway.settings import Home
 from gateway.smart_agent.providers.registry import DEFAULT_URI
+from ledger.codec.text import parse_address
 from ledger.network.wire import PeerAddress
-from tests.support.cheap_keys import seal_cheaply
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -79,15 +73,13 @@ def height_of(home: Home) -> int:
 
 def test_a_gateway_joins_near_the_tip(tmp_path: Path):
     first, second = Home(tmp_path / "first"), Home(tmp_path / "second")
-    for home in (first, second):
-        seal_cheaply(home)
-    keys = take_up_agent(first, DEFAULT_URI)
+    card = make_card(first, DEFAULT_URI)
     options = NetworkOptions(SLOT_MS, heartbeat_ms=2 * SLOT_MS)
     genesis = msgspec.structs.replace(
-        found_network([card_of(keys, commit_to_order(first))], "two", SystemClock(), options),
+        found_network([card], "two", SystemClock(), options),
         epoch_blocks=EPOCH_BLOCKS,
     )
-    peer = PeerAddress(keys.node, "127.0.0.1", free_port())
+    peer = PeerAddress(parse_address(card.node), "127.0.0.1", free_port())
     initialise(
         first,
         "first",

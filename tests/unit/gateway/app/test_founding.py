@@ -22,7 +22,6 @@ from ledger.crypto.domains import NO_HASH
 from ledger.crypto.ed25519 import derive_public_key
 from ledger.errors import GenesisError
 from ledger.types.genesis_file import format_genesis, parse_genesis
-from tests.support.cheap_keys import seal_cheaply
 from tests.support.readings import ManualClock
 
 
@@ -92,7 +91,6 @@ def test_a_file_that_is_no_card_gets_one_line(tmp_path, content, problem):
 
 def test_a_home_with_a_card_joins_the_chain_that_was_made_of_it(tmp_path):
     home = Home(tmp_path / "home")
-    seal_cheaply(home)
     card = make_card(home, DEFAULT_URI)
     assert make_card(home, DEFAULT_URI) == card == read_card(home.card)
     assert bytes.fromhex(card.onion) != NO_HASH

@@ -12,7 +12,6 @@ from gateway.errors import GatewayError, MessagingError
 from gateway.messaging.client import RpcClient
 from gateway.model.ledger_api import AccountReply, TransactionReply
 from gateway.settings import Home
-from tests.support.cheap_keys import seal_cheaply
 from tests.support.readings import ManualClock
 
 NAME = "ab" * 32
@@ -37,7 +36,6 @@ class Answers:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("operator") / "home")
-    seal_cheaply(home)
     initialise(home, "test", ManualClock())
     return home
 

@@ -9,14 +9,12 @@ from gateway.app.registry import load_devices
 from gateway.broker.passwords import verify_password
 from gateway.cli.main import main
 from gateway.settings import Home
-from tests.support.cheap_keys import seal_cheaply
 from tests.support.readings import ManualClock
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("cli-devices") / "home")
-    seal_cheaply(home)
     initialise(home, "test", ManualClock())
     return home
 

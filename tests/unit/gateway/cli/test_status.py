@@ -13,7 +13,6 @@ from gateway.cli.main import main
 from gateway.clock import SystemClock
 from gateway.health import Overload
 from gateway.settings import Home
-from tests.support.cheap_keys import seal_cheaply
 from tests.support.readings import ManualClock
 
 CHECKS = [
@@ -46,7 +45,6 @@ def doctor(capsys):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("status") / "home")
-    seal_cheaply(home)
     initialise(home, "test", ManualClock())
     return home
 

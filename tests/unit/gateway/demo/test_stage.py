@@ -8,21 +8,17 @@ from gateway.app.credentials import CredentialFile
 from gateway.app.provision import initialise
 from gateway.app.registry import load_devices
 from gateway.broker.passwords import verify_password
-from gateway.demo.neighbours import neighbour_homes
 from gateway.demo.parties import CONSUMER_AMOUNT, Consumer, load_consumer
 from gateway.demo.stage import DAY_MS, METER, PLUG, PLUG_PASSWORD_FILE, SPEED, prepare
 from gateway.errors import SettingsError
 from gateway.ledger_host.genesis import load_genesis
 from gateway.settings import Home, load_settings
-from tests.support.cheap_keys import seal_cheaply
 from tests.support.readings import ManualClock
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("stage") / "home")
-    for one in (home, *neighbour_homes(home).values()):
-        seal_cheaply(one)
     prepare(home, ManualClock())
     return home
 
@@ -59,7 +55,6 @@ def test_a_home_of_a_demonstration_is_taken_up_again(home):
 
 def test_the_home_of_a_real_node_is_refused_and_left_alone(tmp_path):
     home = Home(tmp_path / "home")
-    seal_cheaply(home)
     initialise(home, "real", ManualClock())
     before = {path: path.read_bytes() for path in home.path.rglob("*") if path.is_file()}
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 import pytest
 
 from gateway.errors import AgentError
+from gateway.smart_agent import provision
 from gateway.smart_agent.guard import read_guard_file
 from gateway.smart_agent.judge import FIRST_RECORD, SignRecord, VoteRequest
 from gateway.smart_agent.messages import Bind, RefusedReason, ReportTip, Signed, SignVote
@@ -14,9 +15,12 @@ from gateway.smart_agent.provision import (
     quarantine,
     renew_guard,
     show_guard,
+    take_up_agent,
 )
+from gateway.smart_agent.sealed_key import LEAST, MODERATE, KdfLimits
 from gateway.smart_agent.unlock import find_unlock
 from ledger.crypto.domains import VoteKind
+from tests.support.sealed_files import limits_of
 
 
 def open_in(folder):
@@ -36,6 +40,61 @@ def test_a_new_agent_opens_with_the_keys_it_was_made_with(tmp_path, cheap_limits
     files = ["unlock", "sealed.key", "guard", "lock", "instance", "agent.json"]
     assert modes == dict.fromkeys(files, 0o600)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_secret_made_with_the_agent_costs_nothing_to_open_one_that_was_there_does(tmp_path):
+    ours, found, default = (tmp_path / name for name in ("ours", "found", "default"))
+    for folder in (found, default):
+        folder.mkdir(mode=0o700)
+        (folder / "unlock").touch(mode=0o600)
+        (folder / "unlock").write_text("what a person chose\n")
+    chosen = KdfLimits(2, 16_384)
+
+    create_agent(ours, find_unlock(ours), chosen)
+    create_agent(found, find_unlock(found), chosen)
+    create_agent(default, find_unlock(default))
+
+    assert limits_of(ours / "sealed.key") == LEAST
+    assert limits_of(found / "sealed.key") == chosen
+    assert limits_of(default / "sealed.key") == MODERATE
+
+
+def test_an_agent_is_made_and_open_in_one_step_then_taken_up(tmp_path):
+    folder = tmp_path / "home" / "agent"
+    unlock = find_unlock(folder)
+
+    with take_up_agent(folder, unlock) as agent:
+        keys = agent.description
+        agent.handle(Bind(b"i" * 32))
+        with pytest.raises(AgentError, match="another SmartAgent runs"), open_in(folder):
+            pass
+    with take_up_agent(folder, unlock) as again:
+        assert again.description.chain_id == b"i" * 32
+        assert again.description.node == keys.node
+    assert limits_of(folder / "sealed.key") == LEAST
+
+
+@pytest.mark.parametrize("cut_at", ["create_unlock", "make_keys", "create_binding"])
+def test_an_agent_whose_making_was_cut_off_is_made_or_kept_for_a_person(
+    tmp_path, monkeypatch, cut_at
+):
+    folder = tmp_path / "agent"
+    with monkeypatch.context() as patch:
+        patch.setattr(provision, cut_at, lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError), take_up_agent(folder, find_unlock(folder)):
+            pass
+    if cut_at == "create_binding":
+        with (
+            pytest.raises(AgentError, match="already holds a SmartAgent"),
+            take_up_agent(folder, find_unlock(folder)),
+        ):
+            pass
+        return
+    with take_up_agent(folder, find_unlock(folder)):
+        pass
+    # A secret that was found, be it ours of a minute ago, is taken for a person's.
+    work = LEAST if cut_at == "create_unlock" else MODERATE
+    assert limits_of(folder / "sealed.key") == work
 
 
 def test_an_agent_is_never_overwritten(agent_folder, cheap_limits):

@@ -4,7 +4,15 @@ import pytest
 from nacl.pwhash import argon2id
 
 from gateway.errors import AgentError
-from gateway.smart_agent.sealed_key import MODERATE, create_sealed_key, open_sealed_key
+from gateway.smart_agent.sealed_key import (
+    LEAST,
+    MODERATE,
+    KdfLimits,
+    create_sealed_key,
+    open_sealed_key,
+    reseal,
+)
+from tests.support.sealed_files import limits_of
 
 UNLOCK = b"5f" * 32
 
@@ -35,6 +43,20 @@ def test_two_keys_from_one_unlock_secret_have_nothing_in_common(tmp_path, cheap_
 
 def test_the_default_limits_are_argon2s_moderate_ones(tmp_path):
     assert (MODERATE.ops, MODERATE.memory_bytes) == (3, 256 * 2**20)
+
+
+def test_a_secret_that_was_drawn_needs_the_least_that_argon2_does():
+    assert (LEAST.ops, LEAST.memory_bytes) == (1, 8192)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_a_key_that_is_sealed_anew_gets_the_work_of_its_new_secret(tmp_path, before, after):
+    path = tmp_path / "key"
+    root_secret = create_sealed_key(path, UNLOCK, KdfLimits(before, 8192))
+    reseal(path, UNLOCK, b"another", KdfLimits(after, 16_384))
+
+    assert limits_of(path) == KdfLimits(after, 16_384)
+    assert open_sealed_key(path, b"another") == root_secret
 
 
 def test_the_limits_in_the_file_are_used_to_open_it(tmp_path, cheap_limits):

@@ -18,9 +18,9 @@ def test_without_a_credential_the_secret_is_a_random_private_file(tmp_path, monk
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     source = find_unlock(tmp_path)
 
-    create_unlock(source)
+    assert create_unlock(source)
     secret = load_unlock(source)
-    create_unlock(source)
+    assert not create_unlock(source)
 
     assert source.path == tmp_path / "unlock"
     assert len(bytes.fromhex(secret.decode())) == 32
@@ -33,8 +33,8 @@ def test_the_systemd_credential_is_preferred_and_never_written(tmp_path, credent
     (credentials / "smartshare-unlock").chmod(0o440)  # systemd grants access by an ACL
 
     source = find_unlock(tmp_path)
-    create_unlock(source)
 
+    assert not create_unlock(source)
     assert source.is_credential
     assert load_unlock(source) == b"from the TPM"
     assert not (tmp_path / "unlock").exists()

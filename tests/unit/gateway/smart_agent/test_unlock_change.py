@@ -11,11 +11,12 @@ from gateway.smart_agent.keys import KeyPlace
 from gateway.smart_agent.private_files import write_private
 from gateway.smart_agent.provision import create_agent, open_agent, set_unlock
 from gateway.smart_agent.recovery_words import words_of
-from gateway.smart_agent.sealed_key import KdfLimits, open_sealed_key
+from gateway.smart_agent.sealed_key import LEAST, MODERATE, KdfLimits, open_sealed_key
 from gateway.smart_agent.unlock import find_unlock, load_unlock
 from gateway.smart_agent.unlock_change import SECRET_LENGTH_MIN
 from gateway.smart_agent.wallet_words import import_words
 from tests.support.readings import ManualClock
+from tests.support.sealed_files import limits_of
 
 NEW = b"a new unlock secret"
 
@@ -88,17 +89,29 @@ def test_without_one_a_random_secret_is_made(place):
     assert keys_of(place) == keys
 
 
-def test_the_work_of_unsealing_stays_what_it_was(place, monkeypatch):
-    sealed_with: list[KdfLimits] = []
-    real = sealed_key.seal_secret
+def test_under_a_secret_that_somebody_chose_the_keys_are_hard_to_try(place):
+    assert limits_of(place.folder / "sealed.key") == LEAST
+    for path in set_unlock(KeyPlace(place.folder, place.unlock), NEW):
+        assert limits_of(path) == MODERATE
 
-    def seal(path, secret, unlock, limits):
-        sealed_with.append(limits)
-        real(path, secret, unlock, limits)
 
-    monkeypatch.setattr(sealed_key, "seal_secret", seal)
-    set_unlock(place, NEW)
-    assert sealed_with == [place.limits] * 2
+def test_under_a_random_secret_of_our_own_they_open_at_once(place):
+    chosen = KeyPlace(place.folder, place.unlock, KdfLimits(2, 16_384))
+    assert {limits_of(path) for path in set_unlock(chosen, NEW)} == {chosen.limits}
+    assert {limits_of(path) for path in set_unlock(chosen, None)} == {LEAST}
+
+
+@pytest.mark.parametrize("new", [NEW, None])
+def test_a_change_that_another_process_finishes_counts_as_one_to_a_chosen_secret(
+    place, monkeypatch, new
+):
+    (place.folder / "wallet.key").unlink()
+    with monkeypatch.context() as patch:
+        count_and_cut(patch, STEPS.index("sealed.key"))
+        with pytest.raises(PowerCutError):
+            set_unlock(place, new)
+    keys_of(place)
+    assert limits_of(place.folder / "sealed.key") == MODERATE
 
 
 STEPS = ["unlock.next", "sealed.key", "wallet.key", "unlock", "unlock.next"]
