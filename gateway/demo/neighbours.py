@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from gateway.app.founding import NetworkOptions, found_network, make_card
 from gateway.app.operator import Operator
@@ -40,8 +39,7 @@ def found_with_neighbours(
     homes = {"": home, **neighbour_homes(home)}
     for one in homes.values():
         one.path.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(len(homes)) as threads:  # sealing four keys takes seconds otherwise
-        cards = list(threads.map(lambda one: make_card(one, DEFAULT_URI), homes.values()))
+    cards = [make_card(one, DEFAULT_URI) for one in homes.values()]
     genesis = found_network(cards, "demo", clock, options)
     addresses = {
         name: PeerAddress(parse_address(card.node), "127.0.0.1", find_free_port())

@@ -7,7 +7,7 @@ the one after what he has already, and no counter can be lost: the chain keeps t
 
 from collections.abc import Iterator
 
-from ledger.crypto.hashing import hkdf, sha256
+from ledger.crypto.hashing import hkdf, sha256, sha256_repeated
 
 LAYERS = 2**20  # twelve years of one block in 300 s; then the node commits to its next onion
 CHECKPOINT_LAYERS = 1_000  # 1,049 values in memory; a reveal costs at most two thousand hashes
@@ -51,10 +51,7 @@ class Onion:
         """Return H^depth(seed)."""
         self._finish()
         start, steps = divmod(depth, CHECKPOINT_LAYERS)
-        value = self._checkpoints[start]
-        for _ in range(steps):
-            value = sha256(value)
-        return value
+        return sha256_repeated(self._checkpoints[start], steps)
 
     def _finish(self) -> None:
         for _ in self._making:
@@ -65,8 +62,7 @@ class Onion:
         for depth in range(0, self._layers, CHECKPOINT_LAYERS):
             self._checkpoints.append(value)
             self._index[value] = depth
-            for _ in range(min(CHECKPOINT_LAYERS, self._layers - depth)):
-                value = sha256(value)
+            value = sha256_repeated(value, min(CHECKPOINT_LAYERS, self._layers - depth))
             yield True
         self._index[value] = self._layers
         self._value = value

@@ -3,12 +3,18 @@
 import hashlib
 import hmac
 
-from ledger.crypto.hashing import hkdf, sha256
+from ledger.crypto.hashing import hkdf, sha256, sha256_repeated
 
 
 def test_sha256_of_abc():
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256(b"abc").hex() == expected
+
+
+def test_a_hash_chain_is_one_hash_after_the_other():
+    assert sha256_repeated(b"abc", 0) == b"abc"
+    assert sha256_repeated(b"abc", 1) == sha256(b"abc")
+    assert sha256_repeated(b"abc", 3) == sha256(sha256(sha256(b"abc")))
 
 
 def reference_hkdf(salt: bytes, secret: bytes, info: bytes, length: int) -> bytes:
