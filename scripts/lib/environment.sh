@@ -100,6 +100,10 @@ is_sound() { # the folder holds a working environment, made for this place by an
     "$VENV/bin/python" -c 'import pip' 2>/dev/null
 }
 
+compile_packages() { # once, before many processes start at the same time; a checkout that is read-only does without
+  "$VENV/bin/python" -m compileall -qq "$REPO"/{gateway,ledger,edge_contracts,device_profiles} >/dev/null || true
+}
+
 make_environment() { # make_environment LEVEL
   local python
   local -a locks
@@ -117,6 +121,7 @@ make_environment() { # make_environment LEVEL
   : >"$UNFINISHED"
   pip_install_locked "$VENV/bin/python" "${locks[@]}"
   pip_install "$VENV/bin/python" --no-deps --no-build-isolation --editable "$REPO"
+  compile_packages
   stamp_of "$1" >"$STAMP"
   rm -f "$UNFINISHED"
 }

@@ -138,6 +138,27 @@ def test_first_run_installs_hashed_wheels_and_starts_the_demo(checkout):
     assert package.endswith(f"--editable {checkout.path}")
 
 
+def test_first_run_compiles_the_packages_and_goes_on_where_it_cannot(checkout):
+    package = checkout.path / "gateway"
+    package.mkdir()
+    (package / "good.py").write_text("GOOD = 1\n")
+    (package / "bad.py").write_text("def\n")
+
+    result = checkout.run("scripts/demo", "--once")
+
+    assert result.stdout == "smartshare demo --once\n"
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert len(list((package / "__pycache__").glob("good.*.pyc"))) == 1
+
+
+def test_what_is_compiled_is_what_is_installed():
+    hatch = tomllib.loads((REPO / "pyproject.toml").read_text())["tool"]["hatch"]
+    packages = ",".join(hatch["build"]["targets"]["wheel"]["packages"])
+    text = (REPO / "scripts/lib/environment.sh").read_text()
+
+    assert f'"$REPO"/{{{packages}}}' in text
+
+
 def test_second_run_installs_nothing(checkout):
     checkout.run("scripts/demo")
 
