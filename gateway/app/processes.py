@@ -15,7 +15,9 @@ def service_specs(home: Home) -> tuple[ProcessSpec, ...]:
     """Return how each process of a node is started."""
     return tuple(
         ProcessSpec(
-            name, (sys.executable, "-m", "gateway.cli.main", name, "--home", str(home.path))
+            name,
+            (sys.executable, "-m", "gateway.cli.main", name, "--home", str(home.path)),
+            READY_TIMEOUT_S,
         )
         for name in SERVICES
     )
