@@ -11,6 +11,7 @@ from gateway.app.receipts import make_proof
 from gateway.app.registry import bind_session
 from gateway.app.wallet import WalletAccount
 from gateway.demo.parties import load_consumer
+from gateway.demo.patience import PATIENCE_S
 from gateway.demo.stage import METER
 from gateway.errors import GatewayError
 from gateway.model.ledger_api import AccountReply, QueryReply
@@ -25,7 +26,6 @@ DEPOSIT = 50 * SSP_BASE_UNITS
 QUANTITY = "energy_import_total"
 GAP_MAX_MS = 6 * 3_600_000  # the day runs 3600 times as fast: this is six seconds
 RECORD_EVERY_MS = 10 * 60_000
-FIRST_BLOCK_TIMEOUT_S = 180.0  # a quorum needs a dozen interpreters to have started
 CENT = SSP_BASE_UNITS // 100
 
 TARIFF: "dict[str, Value]" = {
@@ -77,9 +77,7 @@ class Settlement:
         )
         body = DeployContract(code.source, code.manifest, args, CONTRACT_CALL_GAS_MAX)
         transaction_id, sender, nonce = self._wallet.send(body)
-        check_applied(
-            transaction_id, self.operator.wait_final(transaction_id, FIRST_BLOCK_TIMEOUT_S)
-        )
+        self._check(transaction_id)  # the first block comes once a quorum has started
         self.contract = contract_address(sender, nonce)
 
     def open(self) -> None:
@@ -119,7 +117,7 @@ class Settlement:
         return self.operator.ask("account", {"address": address.hex()}, AccountReply).balance
 
     def _check(self, transaction_id: str) -> None:
-        check_applied(transaction_id, self.operator.wait_final(transaction_id))
+        check_applied(transaction_id, self.operator.wait_final(transaction_id, PATIENCE_S))
 
     def _call(self, method: str, args: Table, deposit: int) -> CallContract:
         encoded = encode_value({"session": self.session, **args})

@@ -9,6 +9,7 @@ from gateway.app.founding import NetworkOptions, found_network, make_card
 from gateway.app.operator import Operator
 from gateway.app.provision import Membership, initialise
 from gateway.clock import Clock
+from gateway.demo.patience import PATIENCE_S
 from gateway.errors import GatewayError, MessagingError
 from gateway.ledger_host.peers.addresses import format_peer
 from gateway.model.ledger_api import BlockReply, StatusReply
@@ -21,7 +22,6 @@ from ledger.types.genesis import Genesis
 NAMES = ("bakery", "garage", "school")
 VICTIM = "garage"  # the one that is killed
 FOLDER = "neighbours"
-ASK_TIMEOUT_S = 2.0
 
 Ports = Callable[[], int]
 Start = Callable[[Home], "subprocess.Popen[bytes]"]
@@ -90,10 +90,10 @@ class Neighbours:
         """Start it again."""
         self._processes[VICTIM] = self._start(self._homes[VICTIM])
 
-    def find_returned_height(self) -> int | None:
-        """Return the block at which the one that came back is, or None while it does not answer."""
+    def find_height(self, name: str, timeout_s: float) -> int | None:
+        """Return the block at which one of them is, or None while it does not answer."""
         try:
-            with Operator(self._homes[VICTIM], "smartshare-demo", ASK_TIMEOUT_S) as operator:
+            with Operator(self._homes[name], "smartshare-demo", timeout_s) as operator:
                 return operator.ask("status", {}, StatusReply).height
         except MessagingError:
             return None
@@ -101,7 +101,7 @@ class Neighbours:
     def compare_block(self, height: int, expected: str) -> None:
         """Raise `GatewayError` unless every gateway has the same block at a height."""
         for name, home in self._homes.items():
-            with Operator(home, "smartshare-demo") as operator:
+            with Operator(home, "smartshare-demo", PATIENCE_S) as operator:
                 block = operator.ask("block", {"height": height}, BlockReply)
             if block.hash != expected:
                 raise GatewayError(

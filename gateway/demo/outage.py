@@ -6,6 +6,7 @@ from rich.console import Console
 
 from gateway.app.operator import Operator
 from gateway.demo.neighbours import NAMES, VICTIM, Neighbours
+from gateway.demo.patience import PATIENCE_S, compute_ask_timeout_s
 from gateway.demo.screen import View
 from gateway.errors import GatewayError
 from gateway.model.ledger_api import BlockReply, StatusReply
@@ -13,7 +14,6 @@ from gateway.model.ledger_api import BlockReply, StatusReply
 _HOUR_MS = 3_600_000
 KILL_AT_MS = 6 * _HOUR_MS  # of the metered day
 RETURN_AT_MS = 14 * _HOUR_MS
-RETURN_TIMEOUT_S = 60.0  # three interpreters on a busy small machine
 _POLL_S = 0.3
 
 
@@ -26,6 +26,11 @@ class Outage:
         self._height_at_kill: int | None = None
         self._blocks_without = 0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether blocks became final without it, and it was started again."""
+        return self._blocks_without > 0
+
     def advance(self, metered_ms: int) -> None:
         """Do what is due after so much of the day; `view.height` is up to date."""
         view = self._view
@@ -35,8 +40,9 @@ class Outage:
             view.step = f"killed the gateway {VICTIM!r} with SIGKILL: the others go on"
         elif (
             self._height_at_kill is not None
-            and not self._blocks_without
+            and not self.is_over
             and metered_ms >= RETURN_AT_MS
+            and view.height > self._height_at_kill
         ):
             self._blocks_without = view.height - self._height_at_kill
             self._neighbours.bring_back()
@@ -45,14 +51,9 @@ class Outage:
 
     def conclude(self, operator: Operator, console: Console) -> None:
         """Wait until all four have the newest block, and say so; raises `GatewayError` otherwise."""
-        if self._blocks_without < 1:
-            raise GatewayError(f"no block became final without the gateway {VICTIM!r}: see the log")
         target = operator.ask("status", {}, StatusReply).height
-        deadline = time.perf_counter() + RETURN_TIMEOUT_S
-        while (self._neighbours.find_returned_height() or 0) < target:
-            if time.perf_counter() > deadline:
-                raise GatewayError(f"the gateway {VICTIM!r} did not catch up; see the log")
-            time.sleep(_POLL_S)
+        for name in NAMES:
+            self._wait_for_block(name, target)
         block = operator.ask("block", {"height": target}, BlockReply)
         self._neighbours.compare_block(target, block.hash)
         console.print(
@@ -60,3 +61,13 @@ class Outage:
             f"{self._height_at_kill}; the other three made {self._blocks_without} blocks final without "
             f"it. It came back, and all four have the same block {target} ({block.hash[:16]}...)."
         )
+
+    def _wait_for_block(self, name: str, height: int) -> None:
+        started, waited_s = time.perf_counter(), 0.0
+        while (self._neighbours.find_height(name, compute_ask_timeout_s(waited_s)) or 0) < height:
+            waited_s = time.perf_counter() - started
+            if waited_s > PATIENCE_S:
+                raise GatewayError(
+                    f"the gateway {name!r} did not reach block {height} in {waited_s:.0f} s"
+                )
+            time.sleep(_POLL_S)

@@ -1,6 +1,7 @@
 """The demonstration, act by act: measure, anchor, meter, settle, bill, prove, try to cheat."""
 
 import contextlib
+import functools
 import logging
 import shutil
 import signal
@@ -17,6 +18,7 @@ from gateway.clock import SystemClock
 from gateway.demo.bill import print_bill
 from gateway.demo.contract import Settlement
 from gateway.demo.outage import Outage
+from gateway.demo.patience import PATIENCE_S
 from gateway.demo.plug import PlugPublisher
 from gateway.demo.screen import Screen, View
 from gateway.demo.stage import METER, PLUG, Stage, prepare
@@ -27,7 +29,6 @@ from gateway.settings import Home, write_atomic
 OUTPUT_FOLDER = "smartshare-demo"
 DAY_MS = 24 * 3_600_000
 REFRESH_S = 0.25
-DAY_TIMEOUT_S = 45.0  # a day takes 24 seconds; without progress the demonstration says so
 
 
 def run_demo(folder: Path | None, *, once: bool) -> int:
@@ -53,7 +54,11 @@ def _play(home: Home, output: Path, console: Console, *, once: bool) -> int:
     )
     console.print("Making four identities and starting four gateways and a Modbus meter ...")
     prepare(home, SystemClock())
-    with Stage(home) as stage, stage.connect() as operator, PlugPublisher(home, PLUG) as plug:
+    with (
+        Stage(home) as stage,
+        stage.connect(functools.partial(console.print, markup=False, soft_wrap=True)) as operator,
+        PlugPublisher(home, PLUG) as plug,
+    ):
         settlement = Settlement(home, operator)
         with contextlib.closing(Watcher(operator, plug, settlement, view)) as watcher:
             outage = Outage(stage.neighbours, view)
@@ -76,12 +81,14 @@ def _meter_a_day(settlement: Settlement, watcher: Watcher, screen: Screen, outag
     screen.refresh()
     settlement.open()
     view.step = "metering a day"
-    deadline = time.perf_counter() + DAY_TIMEOUT_S
-    while (metered_ms := watcher.refresh()) < DAY_MS:
+    deadline = time.perf_counter() + PATIENCE_S
+    while (metered_ms := watcher.refresh()) < DAY_MS or not outage.is_over:
         outage.advance(metered_ms)
         screen.refresh()
         if time.perf_counter() > deadline:
-            raise GatewayError("the session did not reach the end of its day; see the log")
+            raise GatewayError(
+                f"the session did not reach the end of its day within {PATIENCE_S:g} s"
+            )
         time.sleep(REFRESH_S)
     view.step = "settling"
     screen.refresh()

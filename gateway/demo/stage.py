@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,7 @@ from gateway.app.registry import add_device, load_devices
 from gateway.clock import Clock
 from gateway.demo.neighbours import Neighbours, found_with_neighbours, neighbour_homes
 from gateway.demo.parties import CONSUMER_AMOUNT, make_consumer, save_consumer
+from gateway.demo.patience import PATIENCE_S, compute_ask_timeout_s
 from gateway.errors import GatewayError, MessagingError, SettingsError
 from gateway.model.ledger_api import StatusReply
 from gateway.settings import Home, load_settings, write_atomic, write_private
@@ -37,10 +39,11 @@ METER_INTERVAL_MS = 100  # six minutes of the sped-up day
 SLOT_MS = 500  # a laboratory chain: twice a second instead of every three seconds
 HEARTBEAT_MS = 2_000
 ANCHOR_AGE_MS = 3_600_000  # in the sped-up time: a batch a second
-READY_TIMEOUT_S = 45.0  # a slow machine starts four interpreters; a hung one should be noticed
 STOP_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.2
-ASK_TIMEOUT_S = 1.0  # while the processes start; a request before its service is lost
+TELL_INTERVAL_S = 15.0  # between two lines about what is waited for
+LOG_LINES_SHOWN = 15  # of a demonstration that failed; its folder, and the log with it, goes
+LOG_TAIL_BYTES = 8_192
 
 PLUG_PASSWORD_FILE = "demo-plug.password"  # noqa: S105 - a file's name
 MARKER_FILE = "demo.log"
@@ -120,6 +123,8 @@ class Stage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, Exception):
+            self._show_log()  # before the processes say that they end
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:
@@ -129,24 +134,39 @@ class Stage:
                 process.kill()
                 process.wait()
 
-    def connect(self) -> Operator:
-        """Return a connection to the node once it answers; raises `GatewayError` if it does not."""
-        deadline = time.perf_counter() + READY_TIMEOUT_S
-        while (problem := self._find_problem()) is not None:
-            ended = [process for process in self._processes if process.poll() is not None]
-            if ended or time.perf_counter() > deadline:
-                raise GatewayError(f"the node did not start: {problem}; {self._log} says why")
-            time.sleep(POLL_INTERVAL_S)
-        return Operator(self._home, "smartshare-demo")
+    def connect(self, tell: Callable[[str], None]) -> Operator:
+        """Return a connection to the node once it answers; raises `GatewayError` if it does not.
 
-    def _find_problem(self) -> str | None:
+        While it does not, `tell` is told now and then what is missing.
+        """
+        started, waited_s, next_told_s = time.perf_counter(), 0.0, TELL_INTERVAL_S
+        while (problem := self._find_problem(compute_ask_timeout_s(waited_s))) is not None:
+            waited_s = time.perf_counter() - started
+            if any(process.poll() is not None for process in self._processes):
+                raise GatewayError("the node did not start: one of its processes ended")
+            if waited_s > PATIENCE_S:
+                raise GatewayError(f"the node did not start within {waited_s:.0f} s: {problem}")
+            if waited_s > next_told_s:
+                tell(f"Still starting after {waited_s:.0f} s: {problem.partition(';')[0]}")
+                next_told_s = waited_s + TELL_INTERVAL_S
+            time.sleep(POLL_INTERVAL_S)
+        return Operator(self._home, "smartshare-demo", PATIENCE_S)
+
+    def _find_problem(self, timeout_s: float) -> str | None:
         """Ask the ledger through the gateway; return what goes wrong, or None."""
         try:
-            with Operator(self._home, "smartshare-demo", ASK_TIMEOUT_S) as operator:
+            with Operator(self._home, "smartshare-demo", timeout_s) as operator:
                 operator.ask("status", {}, StatusReply)
         except MessagingError as error:
             return str(error)
         return None
+
+    def _show_log(self) -> None:
+        """Print the last lines of what the processes said, which holds no secrets, to standard error."""
+        with self._log.open("rb") as log:
+            log.seek(max(0, self._log.stat().st_size - LOG_TAIL_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+        print(f"The last lines of {self._log}:", *lines, sep="\n  ", file=sys.stderr)
 
     def _start_node(self, home: Home) -> "subprocess.Popen[bytes]":
         return self._start("-m", "gateway.cli.main", "run", "--home", str(home.path))

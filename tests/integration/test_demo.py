@@ -10,6 +10,8 @@ import pytest
 
 from gateway.app.provision import initialise
 from gateway.clock import SystemClock
+from gateway.demo.neighbours import neighbour_homes
+from gateway.demo.stage import prepare
 from gateway.settings import Home
 
 pytestmark = [
@@ -72,3 +74,20 @@ def test_the_home_of_a_real_node_is_refused(tmp_path):
     assert demo.err == (
         f"smartshare: {home.path} is the home of a real node; give the demonstration another folder\n"
     )
+
+
+def test_a_demonstration_that_fails_shows_the_end_of_its_log(tmp_path):
+    home = Home(tmp_path / "home")
+    prepare(home, SystemClock())
+    neighbour_homes(home)["school"].settings.write_text("name = 5\n")
+    demo = Demo(home.path)
+
+    assert demo.code == 1
+    said = demo.err.splitlines()
+    assert said[0] == f"The last lines of {home.path}/demo.log:"
+    assert "smartshare.toml" in "\n".join(said[1:-1])
+    assert said[-1] == "smartshare: the node did not start: one of its processes ended"
+    assert demo.left == []
+    secrets = [path.read_text().strip() for path in home.path.rglob("*.password")]
+    assert len(secrets) > 8
+    assert not any(secret in demo.err for secret in secrets)
