@@ -102,7 +102,7 @@ async def _run_node(parts: _Parts, notifier: Notifier, stop: asyncio.Event) -> S
     try:
         history = WalletHistory(home, parts.keys.wallet)
         catching_up = CatchingUp(home, settings, parts.genesis, parts.clock, desk.network, node)
-        service = _Service(home, settings, node, desk, agent, history, catching_up)
+        service = _Service(parts, node, desk, history, catching_up)
         return await service.run(notifier, stop)
     finally:
         node.close()
@@ -142,16 +142,15 @@ def find_keep_blocks(settings: Settings) -> int:
 class _Service:
     """A running node, its peers, its requests and its announcements."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the parts that it runs
+    def __init__(
         self,
-        home: Home,
-        settings: Settings,
+        parts: _Parts,
         node: LedgerNode,
         desk: PeerDesk,
-        agent: AgentClient,
         history: WalletHistory,
         catching_up: CatchingUp,
     ) -> None:
+        home, settings = parts.home, parts.settings
         self._node = node
         self._catching_up = catching_up
         desk.on_snapshot = catching_up.hear
@@ -161,7 +160,7 @@ class _Service:
         chain_id = node.status().chain_id
         self._archivers = () if url is None else (Archiver(home.chain, chain_id, url),)
         interval_s = report_interval_s(node.status().slot_ms)
-        self._reports = TipReports(agent, lambda: desk.tip(node), interval_s)
+        self._reports = TipReports(parts.agent, lambda: desk.tip(node), interval_s)
         self._topic = topics.ledger_block(settings.name)
         self._handlers = LedgerHandlers(node, asyncio.get_running_loop(), desk)
         self._handlers.find_problem = lambda: catching_up.problem

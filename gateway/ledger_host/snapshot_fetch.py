@@ -50,7 +50,7 @@ class SnapshotFetch:
         """Stay connected for a node without a chain and `find` one; `agents` are those of its genesis."""
         side = NodeSide(agents=lambda: agents, snapshot=self.hear)
         async with asyncio.TaskGroup() as group:
-            connecting = group.create_task(self._network.run(side, _ignore_listening))
+            connecting = group.create_task(self._network.run(side))
             snapshot = await self.find()
             connecting.cancel()
         return snapshot
@@ -132,7 +132,3 @@ class SnapshotFetch:
 def _is_whole(part: SnapshotPart) -> bool:
     """Tell whether a part is as long as it must be: short ones would keep us waiting for ever."""
     return len(part.data) == min(SNAPSHOT_PART_BYTES, part.size - part.offset)
-
-
-def _ignore_listening() -> None:
-    """Nobody is told where this node listens: it does not."""

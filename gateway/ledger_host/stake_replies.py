@@ -1,5 +1,6 @@
 """Agents, parameters, proposals and stake of a state in the words of the replies."""
 
+from gateway.ledger_host.agent_problem import find_agent_problem
 from gateway.model.stake_api import (
     AgentReply,
     AgentsReply,
@@ -57,11 +58,11 @@ def build_agents_reply(state: StateReader, time_ms: int) -> AgentsReply:
         gini_permille=metrics.gini_permille,
         seat_age_epochs=metrics.seat_age_epochs,
         reward_pool=get_account(state, REWARD_POOL).balance,
-        agents=tuple(_build_agent(one) for one in agents),
+        agents=tuple(_build_agent(one, epoch.epoch) for one in agents),
     )
 
 
-def _build_agent(one: AgentOverview) -> AgentReply:
+def _build_agent(one: AgentOverview, epoch: int) -> AgentReply:
     agent, work = one.agent, one.work
     return AgentReply(
         node=one.node.hex(),
@@ -82,6 +83,7 @@ def _build_agent(one: AgentOverview) -> AgentReply:
         penalties=tuple(describe_penalty(penalty) for penalty in agent.penalties),
         onion_next_epoch=agent.onion_next_epoch if agent.onion_next != NO_HASH else 0,
         jailed_until_ms=agent.jailed_until_ms,
+        problem=find_agent_problem(one, epoch),
     )
 
 

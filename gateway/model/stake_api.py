@@ -33,6 +33,7 @@ class AgentReply(msgspec.Struct, frozen=True):
     jailed_until_ms: int | None = (
         None  # Unix time on the chain; also when that is over, until it is unjailed
     )
+    problem: str = ""  # the penalty that it stands under, and what its operator can do
 
 
 class AgentsReply(msgspec.Struct, frozen=True):

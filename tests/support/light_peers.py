@@ -149,7 +149,7 @@ class Peers:
     def traffic(self) -> Traffic:
         return Traffic(0, 0, 0)
 
-    async def run(self, node: NodeSide, on_listening: Callable[[], None]) -> None: ...
+    async def run(self, node: NodeSide) -> None: ...
 
 
 class ChainClock(SystemClock):

@@ -67,6 +67,7 @@ async def serving(genesis: Genesis, number: int, answer: Answer) -> AsyncIterato
         assert isinstance(message, GetSnapshot)
         answer(network, peer, message)
 
+    listening = asyncio.Event()
     side = NodeSide(
         receive=lambda _peer, _message: None,
         peer_connected=lambda _peer: None,
@@ -74,10 +75,10 @@ async def serving(genesis: Genesis, number: int, answer: Answer) -> AsyncIterato
         pending=lambda _count: (),
         agents=lambda: (),
         snapshot=hear,
+        listening=listening.set,
     )
-    listening = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(network.run(side, listening.set))
+        running = group.create_task(network.run(side))
         await listening.wait()
         assert network.port is not None
         yield PeerAddress(node, "127.0.0.1", network.port)

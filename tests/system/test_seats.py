@@ -116,6 +116,7 @@ def come_back_after_the_time_in_jail(
     joiner.start()
     until_it_answers(joiner)
     until(lambda: "in jail until" in joiner.refuse("chain", "unjail"))
+    assert "this agent is in jail until" in joiner.run("doctor").stdout
     network.clock.set_ahead(HOUR_MS + 60_000)
     until(lambda: joiner.run("chain", "unjail").returncode == 0)
     until(lambda: record_of(joiner, founder).seat is not None)

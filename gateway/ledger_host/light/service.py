@@ -147,7 +147,7 @@ class _LightService:
                 tasks = [
                     group.create_task(work)
                     for work in (
-                        self._network.run(side, _ignore_listening),
+                        self._network.run(side),
                         self._chain.run(),
                         hints,
                         run_watchdog(notifier, lambda: self._server.is_alive),
@@ -200,7 +200,3 @@ class _LightService:
         newest = self._chain.follower.newest
         time_ms = self._start.genesis.time_ms if newest is None else newest.header.time_ms
         return Moment(time_ms, is_trusted=False)
-
-
-def _ignore_listening() -> None:
-    """Nobody is told where this node listens: it does not."""

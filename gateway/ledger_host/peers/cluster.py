@@ -9,7 +9,7 @@ Rule 2: a node counts as connected while it was heard lately.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from gateway.clock import Clock
 from gateway.errors import MessagingError
@@ -108,10 +108,10 @@ class ClusterNetwork:
         """Pass on a transaction that this node took from its own clients."""
         self._relay.add(raw)
 
-    async def run(self, node: NodeSide, on_listening: Callable[[], None]) -> None:
+    async def run(self, node: NodeSide) -> None:
         """Stay connected until cancelled."""
         self._node = self._ear.node = node
-        on_listening()
+        node.listening()
         delay_s = RETRY_FIRST_S
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tick_for_ever())

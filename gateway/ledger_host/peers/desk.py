@@ -114,6 +114,7 @@ class PeerDesk:
             agents=node.agents,
             snapshot=self._answer,
             light=light.hear,
+            listening=self._on_listening,
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -121,7 +122,7 @@ class PeerDesk:
                 chain_id = genesis_chain_id(self._genesis)
                 learn = self.network.learn
                 group.create_task(follow_hints(self._discovery, chain_id, node.agents, learn))
-                await self.network.run(side, self._on_listening)
+                await self.network.run(side)
         finally:
             await asyncio.to_thread(light.close)
 

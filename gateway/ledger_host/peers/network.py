@@ -8,7 +8,7 @@ Rule 3: one connection carries both directions, so a node behind NAT needs no op
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from gateway.clock import Clock
@@ -135,7 +135,7 @@ class MqttPeerNetwork:
         """Take a hint where a node may be reached; who answers there must prove its id."""
         self._book.learn(address, self._now_ms())
 
-    async def run(self, node: NodeSide, on_listening: Callable[[], None]) -> None:
+    async def run(self, node: NodeSide) -> None:
         """Listen and stay connected until cancelled. Raises `BrokerError` where it cannot listen."""
         self._node = self._ear.node = node
         self._book.configure(self._settings.peers, self._now_ms())
@@ -143,7 +143,7 @@ class MqttPeerNetwork:
             await self._listener.start()
         try:
             async with asyncio.TaskGroup() as self._group:
-                on_listening()
+                node.listening()
                 try:
                     await self._tick_for_ever()
                 finally:

@@ -85,6 +85,10 @@ def ignore_light(_peer: bytes, _message: LightMessage) -> None:
     """Neither answer light nodes nor be one."""
 
 
+def ignore_listening() -> None:
+    """Tell nobody that peers can come now."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSide:
     """What the network needs of the node. All are called on the event loop."""
@@ -97,6 +101,7 @@ class NodeSide:
     pending: Callable[[int], Sequence[bytes]] = have_none_pending
     snapshot: Callable[[bytes, SnapshotMessage], None] = ignore_snapshots
     light: Callable[[bytes, LightMessage], None] = ignore_light
+    listening: Callable[[], None] = ignore_listening
 
 
 class PeerNetwork(PeerLink, Protocol):
@@ -137,6 +142,6 @@ class PeerNetwork(PeerLink, Protocol):
         """Take a hint where a node may be reached."""
         ...
 
-    async def run(self, node: NodeSide, on_listening: Callable[[], None]) -> None:
+    async def run(self, node: NodeSide) -> None:
         """Stay connected until cancelled. Raises `BrokerError` where it cannot listen."""
         ...

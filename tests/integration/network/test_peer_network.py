@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -77,13 +78,14 @@ class Node:
     def id(self) -> bytes:
         return self.key.public_key
 
-    def side(self) -> NodeSide:
+    def side(self, listening: Callable[[], None]) -> NodeSide:
         return NodeSide(
             receive=self._receive,
             peer_connected=self._peer_connected,
             submit=self._submit,
             pending=lambda count: tuple(self.mempool)[:count],
             agents=lambda: self.agents,
+            listening=listening,
         )
 
     def _receive(self, peer: bytes, message: object) -> None:
@@ -121,7 +123,7 @@ async def running(*nodes: Node):
         tasks = []
         for node in nodes:
             listening = asyncio.Event()
-            tasks.append(group.create_task(node.network.run(node.side(), listening.set)))
+            tasks.append(group.create_task(node.network.run(node.side(listening.set))))
             await listening.wait()
         try:
             yield

@@ -106,7 +106,7 @@ class Member:
         # A status is retained: who comes to the cluster hears it at once.
         self.network.broadcast(Status(1, 1, 2 * EPOCH_BLOCKS, bytes(32), 0, is_synchronised=True))
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(self.network.run(side, lambda: None))
+            running = group.create_task(self.network.run(side))
             yield
             running.cancel()
 

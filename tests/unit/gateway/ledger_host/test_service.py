@@ -40,11 +40,13 @@ async def test_no_pings_after_the_thread_of_mqtt_died(tmp_path, monkeypatch):
     agent = AgentClient(home.agent_socket)
     (first,) = lab.genesis.agents
     keys = AgentKeys(first.node, first.consensus, first.metering, bytes(32))
-    desk = PeerDesk(home, Settings("gw1"), lab.genesis, keys, agent, SystemClock())
     settings, clock = Settings("gw1"), SystemClock()
+    desk = PeerDesk(home, settings, lab.genesis, keys, agent, clock)
     catching_up = CatchingUp(home, settings, lab.genesis, clock, desk.network, node)
     history = WalletHistory(home, bytes(32))
-    service = _Service(home, settings, node, desk, agent, history, catching_up)
+    unused: Any = None  # nothing is executed
+    parts = _Parts(home, settings, lab.genesis, keys, agent, clock, unused, unused)
+    service = _Service(parts, node, desk, history, catching_up)
     stop = asyncio.Event()
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:
