@@ -262,11 +262,24 @@ def test_what_ran_beside_is_shown_and_its_failure_counts(tmp_path, code):
     assert result.stdout == ("said\n" if code else "said\njoined\n")
 
 
+INTERRUPTED = """
+import sys, time
+try:
+    print("ready", flush=True)
+    while True:
+        time.sleep(0.02)
+except KeyboardInterrupt:
+    print("cleaned")
+    sys.exit(1)
+"""
+
+
 def test_what_runs_beside_is_interrupted_and_waited_for_when_the_rest_fails(tmp_path):
-    beside = "trap 'echo cleaned; exit 1' INT; echo ready; while :; do sleep 0.02; done"
+    beside = tmp_path / "beside.py"
+    beside.write_text(INTERRUPTED)
 
     result = run_checks(
-        f"trap stop_beside EXIT; run_beside {tmp_path}/log bash -c {shlex.quote(beside)};"
+        f"trap stop_beside EXIT; run_beside {tmp_path}/log {sys.executable} {beside};"
         f"until grep -q ready {tmp_path}/log; do sleep 0.02; done; exit 7"
     )
 
