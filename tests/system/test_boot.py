@@ -17,7 +17,7 @@ print(worker.run(RunCall("return {}", "", b"\\x80", b"\\x80", (), 0, 10_000), la
 worker.close()
 """
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -94,11 +94,11 @@ class TestImage:
             wait_until_healthy(container, buildah, log)
         finally:
             container.terminate()
-            container.wait(timeout=30)
+            container.wait(timeout=90)
 
 
 def wait_until_healthy(
-    container: "subprocess.Popen[bytes]", buildah: Buildah, log: Path, timeout_s: float = 90
+    container: "subprocess.Popen[bytes]", buildah: Buildah, log: Path, timeout_s: float = 180
 ) -> None:
     """Repeat the image's health check until it exits 0."""
     check = ["nsenter", "-t", str(container.pid), "-n"]

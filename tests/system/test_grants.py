@@ -15,7 +15,7 @@ from ledger.params import DAY_MS
 from ledger.types.genesis_file import genesis_chain_id
 from tests.support.loopback_gateways import LoopbackGateway, LoopbackGateways, until
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(900)]
 
 PHRASE = b"a passphrase of some length"
 ISSUERS = ("foundation", "maker")

@@ -40,7 +40,7 @@ def root(tmp_path_factory):
 
 def analyze(*arguments):
     return subprocess.run(
-        ["systemd-analyze", *arguments], capture_output=True, text=True, timeout=30, check=False
+        ["systemd-analyze", *arguments], capture_output=True, text=True, timeout=120, check=False
     )
 
 
