@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -248,7 +249,14 @@ def test_only_a_selection_without_tests_is_forgiven(tmp_path, pytest_exit, expec
 
 def run_checks(script: str) -> subprocess.CompletedProcess[str]:
     script = f'set -euo pipefail; source "{REPO}/scripts/lib/checks.sh"; {script}'
-    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        # Whoever started us in the background may have had it ignored, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 @pytest.mark.parametrize("code", [0, 3])
