@@ -19,7 +19,7 @@ from gateway.errors import GatewayError
 from gateway.health import Health, Overload
 from gateway.ledger_host.genesis import load_genesis
 from gateway.model.ledger_api import StatusReply
-from gateway.model.stake_api import AgentReply, AgentsReply
+from gateway.model.stake_api import AgentsReply
 from gateway.profiles.library import ProfileLibrary
 from gateway.readings.queries import ReadingsReader
 from gateway.settings import Home, load_settings
@@ -156,15 +156,11 @@ def _check_running(home: Home) -> None:
     with Operator(home) as operator:
         health = operator.ask_gateway("health", {}, Health)
         operator.ask("status", {}, StatusReply)
-        agents: tuple[AgentReply, ...] = ()
-        if (
-            load_settings(home).ledger.role == "full"
-        ):  # a light node is no agent, and has no list of them
+        problems = [*health.problems]
+        if load_settings(home).ledger.role == "full":  # a light node is no agent
             agents = operator.ask("agents", {}, AgentsReply).agents
-    own = (
-        f"this agent is {one.problem}" for one in agents if one.node == health.node and one.problem
-    )
-    problems = (*health.problems, *own)
+            own = [one.problem for one in agents if one.node == health.node]
+            problems += [f"this agent is {problem}" for problem in own if problem]
     if problems:
         raise GatewayError("; ".join(problems))
 

@@ -45,6 +45,7 @@ class AgentOverview:
     weight: int
     seat: int | None
     has_next_seat: bool
+    is_retired: bool
     standing: str
     work: EpochWork | None
 
@@ -92,6 +93,7 @@ def list_agents(state: StateReader, time_ms: int) -> tuple[AgentOverview, ...]:
                 weight=compute_weight(state, node, agent, epoch.epoch + 2, time_ms),
                 seat=seat,
                 has_next_seat=node in epoch.following,
+                is_retired=is_retired,
                 standing="retired" if is_retired else describe_standing(node, agent, epoch, rules),
                 work=work,
             )

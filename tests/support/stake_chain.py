@@ -183,5 +183,15 @@ class StakeChain:
         return get_running(self.state)
 
 
+def make_seated_chain(agents: tuple[Person, ...], *others: Person) -> StakeChain:
+    """Return a chain of agents with bonds and onions, at the start of an epoch of theirs."""
+    chain = StakeChain(*agents, people=(*agents, *others), epoch_blocks=8)
+    for agent in agents:
+        chain.change_agent(agent, bond=0)
+        chain.enlist(agent)
+    chain.end_epochs(2)
+    return chain
+
+
 def people(count: int, prefix: str = "agent") -> tuple[Person, ...]:
     return tuple(Person(f"{prefix} {number}") for number in range(count))

@@ -14,7 +14,7 @@ from ledger.state.work import count_missed
 from ledger.types.agent_set import hash_agent_set
 from ledger.types.stake import PenaltyCause, PenaltyKind
 from ledger.types.transaction import Anchor, RegisterDevice, Transfer, Unjail
-from tests.support.stake_chain import BOND, MONEY, Onion, StakeChain, people
+from tests.support.stake_chain import BOND, MONEY, Onion, StakeChain, make_seated_chain, people
 from tests.support.transactions import ANNA, BEN, Person, assert_applied, assert_failed, check
 
 AGENTS = people(4)
@@ -23,13 +23,7 @@ REWARD = SSP_BASE_UNITS // 10
 
 @pytest.fixture
 def chain() -> StakeChain:
-    """Four agents with bonds and onions, at the start of an epoch of theirs."""
-    chain = StakeChain(*AGENTS, people=(*AGENTS, ANNA, BEN), epoch_blocks=8)
-    for agent in AGENTS:
-        chain.change_agent(agent, bond=0)
-        chain.enlist(agent)
-    chain.end_epochs(2)
-    return chain
+    return make_seated_chain(AGENTS, ANNA, BEN)
 
 
 def leader(chain: StakeChain, slot: int) -> bytes:

@@ -16,7 +16,7 @@ from ledger.state.overview import (
 from ledger.types.parameters import Parameters
 from ledger.types.stake import Change, Penalty, PenaltyCause, PenaltyKind
 from ledger.types.transaction import Delegate, Propose, Undelegate, VoteAgents
-from tests.support.stake_chain import BOND, StakeChain, people
+from tests.support.stake_chain import BOND, StakeChain, make_seated_chain, people
 from tests.support.transactions import ANNA, BEN
 
 AGENTS = people(4)
@@ -24,12 +24,7 @@ AGENTS = people(4)
 
 @pytest.fixture
 def chain() -> StakeChain:
-    chain = StakeChain(*AGENTS, people=(*AGENTS, ANNA, BEN), epoch_blocks=8)
-    for agent in AGENTS:
-        chain.change_agent(agent, bond=0)
-        chain.enlist(agent)
-    chain.end_epochs(2)
-    return chain
+    return make_seated_chain(AGENTS, ANNA, BEN)
 
 
 def standing(chain: StakeChain, node: bytes) -> str:
