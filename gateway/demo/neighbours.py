@@ -9,7 +9,7 @@ from gateway.app.founding import NetworkOptions, found_network, make_card
 from gateway.app.operator import Operator
 from gateway.app.provision import Membership, initialise
 from gateway.clock import Clock
-from gateway.demo.patience import PATIENCE_S
+from gateway.demo.patience import ANSWER_PATIENCE_S
 from gateway.errors import GatewayError, MessagingError
 from gateway.ledger_host.peers.addresses import format_peer
 from gateway.model.ledger_api import BlockReply, StatusReply
@@ -101,7 +101,7 @@ class Neighbours:
     def compare_block(self, height: int, expected: str) -> None:
         """Raise `GatewayError` unless every gateway has the same block at a height."""
         for name, home in self._homes.items():
-            with Operator(home, "smartshare-demo", PATIENCE_S) as operator:
+            with Operator(home, "smartshare-demo", ANSWER_PATIENCE_S) as operator:
                 block = operator.ask("block", {"height": height}, BlockReply)
             if block.hash != expected:
                 raise GatewayError(

@@ -4,6 +4,7 @@ It starts sixteen interpreters. What has ended is noticed at once; this is for w
 """
 
 PATIENCE_S = 180.0  # for each step: on a quiet PC the longest, the day, takes 25 seconds
+ANSWER_PATIENCE_S = 60.0  # for one answer: what was lost can be asked again within its step
 
 _ASK_TIMEOUT_MIN_S = 1.0
 

@@ -21,7 +21,7 @@ from gateway.app.registry import add_device, load_devices
 from gateway.clock import Clock
 from gateway.demo.neighbours import Neighbours, found_with_neighbours, neighbour_homes
 from gateway.demo.parties import CONSUMER_AMOUNT, make_consumer, save_consumer
-from gateway.demo.patience import PATIENCE_S, compute_ask_timeout_s
+from gateway.demo.patience import ANSWER_PATIENCE_S, PATIENCE_S, compute_ask_timeout_s
 from gateway.errors import GatewayError, MessagingError, SettingsError
 from gateway.model.ledger_api import StatusReply
 from gateway.settings import Home, load_settings, write_atomic, write_private
@@ -150,7 +150,7 @@ class Stage:
                 tell(f"Still starting after {waited_s:.0f} s: {problem.partition(';')[0]}")
                 next_told_s = waited_s + TELL_INTERVAL_S
             time.sleep(POLL_INTERVAL_S)
-        return Operator(self._home, "smartshare-demo", PATIENCE_S)
+        return Operator(self._home, "smartshare-demo", ANSWER_PATIENCE_S)
 
     def _find_problem(self, timeout_s: float) -> str | None:
         """Ask the ledger through the gateway; return what goes wrong, or None."""
