@@ -8,7 +8,8 @@ world failing is a `LedgerError`; a bug of ours is an `assert`.
     ├── GenesisError          a genesis file that cannot start a chain
     ├── StorageError          the chain database cannot be read or written
     │   ├── CorruptStorageError   it can be read and contradicts itself
-    │   └── PrunedError           it no longer holds what was asked for
+    │   ├── PrunedError           it no longer holds what was asked for
+    │   └── UnprovenError         it does not hold the proof of its newest blocks yet
     ├── ArchiveError          the PostgreSQL archive is away or is another chain's
     ├── OutdatedError         a block was to be built where the chain has gone on
     ├── UpgradeNeededError    the chain has voted for rules that this program does not know
@@ -43,6 +44,10 @@ class CorruptStorageError(StorageError):
 
 class PrunedError(StorageError):
     """What was asked for is final and no longer kept here."""
+
+
+class UnprovenError(StorageError):
+    """What was asked for is final, and the block whose certificate proves it is still to be written."""
 
 
 class OutdatedError(LedgerError):

@@ -9,10 +9,8 @@ from gateway.app.founding import NetworkOptions, found_network, make_card
 from gateway.app.operator import Operator
 from gateway.app.provision import Membership, initialise
 from gateway.clock import Clock
-from gateway.demo.patience import ANSWER_PATIENCE_S
-from gateway.errors import GatewayError, MessagingError
 from gateway.ledger_host.peers.addresses import format_peer
-from gateway.model.ledger_api import BlockReply, StatusReply
+from gateway.model.ledger_api import BlockReply
 from gateway.settings import Home, write_atomic
 from gateway.smart_agent.providers.registry import DEFAULT_URI
 from ledger.codec.text import parse_address
@@ -90,20 +88,7 @@ class Neighbours:
         """Start it again."""
         self._processes[VICTIM] = self._start(self._homes[VICTIM])
 
-    def find_height(self, name: str, timeout_s: float) -> int | None:
-        """Return the block at which one of them is, or None while it does not answer."""
-        try:
-            with Operator(self._homes[name], "smartshare-demo", timeout_s) as operator:
-                return operator.ask("status", {}, StatusReply).height
-        except MessagingError:
-            return None
-
-    def compare_block(self, height: int, expected: str) -> None:
-        """Raise `GatewayError` unless every gateway has the same block at a height."""
-        for name, home in self._homes.items():
-            with Operator(home, "smartshare-demo", ANSWER_PATIENCE_S) as operator:
-                block = operator.ask("block", {"height": height}, BlockReply)
-            if block.hash != expected:
-                raise GatewayError(
-                    f"the gateway {name} has another block {height}: a fault of ours"
-                )
+    def ask_for_block(self, name: str, height: int, timeout_s: float) -> BlockReply:
+        """Return a final block as one of them has it; raises `MessagingError` while it has none."""
+        with Operator(self._homes[name], "smartshare-demo", timeout_s) as operator:
+            return operator.ask("block", {"height": height}, BlockReply)

@@ -1,6 +1,8 @@
 """The act in which a gateway is killed: the other three go on, and it comes back to the same chain."""
 
+import functools
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 
@@ -8,7 +10,7 @@ from gateway.app.operator import Operator
 from gateway.demo.neighbours import NAMES, VICTIM, Neighbours
 from gateway.demo.patience import PATIENCE_S, compute_ask_timeout_s
 from gateway.demo.screen import View
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, MessagingError
 from gateway.model.ledger_api import BlockReply, StatusReply
 
 _HOUR_MS = 3_600_000
@@ -52,22 +54,34 @@ class Outage:
     def conclude(self, operator: Operator, console: Console) -> None:
         """Wait until all four have the newest block, and say so; raises `GatewayError` otherwise."""
         target = operator.ask("status", {}, StatusReply).height
+        block = _wait_for_block(
+            operator.gateway,
+            target,
+            lambda _: operator.ask("block", {"height": target}, BlockReply),
+        )
         for name in NAMES:
-            self._wait_for_block(name, target)
-        block = operator.ask("block", {"height": target}, BlockReply)
-        self._neighbours.compare_block(target, block.hash)
+            ask = functools.partial(self._neighbours.ask_for_block, name, target)
+            if _wait_for_block(name, target, ask).hash != block.hash:
+                raise GatewayError(
+                    f"the gateway {name!r} has another block {target}: a fault of ours"
+                )
         console.print(
             f"\n[bold]Four gateways, one chain.[/bold] {VICTIM!r} was killed at block "
             f"{self._height_at_kill}; the other three made {self._blocks_without} blocks final without "
             f"it. It came back, and all four have the same block {target} ({block.hash[:16]}...)."
         )
 
-    def _wait_for_block(self, name: str, height: int) -> None:
-        started, waited_s = time.perf_counter(), 0.0
-        while (self._neighbours.find_height(name, compute_ask_timeout_s(waited_s)) or 0) < height:
+
+def _wait_for_block(name: str, height: int, ask: Callable[[float], BlockReply]) -> BlockReply:
+    """Ask, with a patience in seconds each time, until the block is there with its certificate."""
+    started, waited_s = time.perf_counter(), 0.0
+    while True:
+        try:
+            return ask(compute_ask_timeout_s(waited_s))
+        except MessagingError as error:
             waited_s = time.perf_counter() - started
             if waited_s > PATIENCE_S:
                 raise GatewayError(
-                    f"the gateway {name!r} did not reach block {height} in {waited_s:.0f} s"
-                )
-            time.sleep(_POLL_S)
+                    f"the gateway {name!r} has no block {height} after {waited_s:.0f} s: {error}"
+                ) from None
+        time.sleep(_POLL_S)

@@ -14,7 +14,7 @@ SKIPPED_MAX = 64  # an answer stays small; more in a row is an outage, not a ski
 def read_block(reader: ChainReader, height: int, genesis: Genesis) -> BlockView | None:
     """Return the final block at `height`, from 1, or None when there is none yet.
 
-    Raises `PrunedError` where it is no longer kept.
+    Raises `PrunedError` where it is no longer kept, `UnprovenError` where its proof is to come.
     """
     with reader.snapshot():
         reader.check_kept(height)

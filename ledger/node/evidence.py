@@ -1,4 +1,8 @@
-"""What is handed out about final blocks: checked again first, so damage never leaves the house."""
+"""What is handed out about final blocks: checked again first, so damage never leaves the house.
+
+Blocks that one certificate makes final are written one after the other, the one that bears it last: until
+then, and after a crash in between, those below it are here without their proof (`UnprovenError`).
+"""
 
 import msgspec
 
@@ -6,7 +10,7 @@ from ledger.codec.canonical import Decoder, encode
 from ledger.codec.merkle import audit_path
 from ledger.consensus.certificate import verify_certificate
 from ledger.crypto.domains import VoteKind, header_hash
-from ledger.errors import CodecError, CorruptStorageError
+from ledger.errors import CodecError, CorruptStorageError, StorageError, UnprovenError
 from ledger.light import AnchorEvidence, SetChange
 from ledger.params import PROOF_HEADERS_MAX
 from ledger.storage.faults import describe_corruption
@@ -50,7 +54,7 @@ def load_set_changes(reader: ChainReader, epoch: int, genesis: Genesis) -> tuple
 
 
 def load_proof(reader: ChainReader, block: StoredBlock, genesis: Genesis) -> FinalityProof:
-    """Return what makes the block final; raises `CorruptStorageError`.
+    """Return what makes the block final; raises `CorruptStorageError` and `UnprovenError`.
 
     Where the block has no proof of its own, that is the next one above and the headers up to it.
     """
@@ -72,7 +76,7 @@ def load_linked_proof(reader: ChainReader, block: StoredBlock) -> FinalityProof:
     while not bearer.proof and len(headers) < PROOF_HEADERS_MAX:
         above = reader.block(bearer.header.height + 1)
         if above is None:
-            raise _damaged(reader, block, "nothing above it is proven")
+            raise _unproven(reader, block, bearer)
         headers.append(above.header_bytes)
         bearer = above
     try:
@@ -104,7 +108,7 @@ def load_evidence(
 ) -> AnchorEvidence | None:
     """Return what proves a final transaction and its outcome; None while it is not final.
 
-    Raises `CorruptStorageError` where the database does not prove it.
+    Raises `CorruptStorageError` where the database does not prove it, `UnprovenError` where not yet.
     """
     with reader.snapshot():  # blocks may be dropped meanwhile
         found = load_inclusion(reader, transaction_id)
@@ -121,7 +125,7 @@ def load_evidence(
 def load_inclusion(reader: ChainReader, transaction_id: bytes) -> AnchorEvidence | None:
     """Return the evidence without set changes, for somebody who knows the agents and checks it himself.
 
-    The caller holds a snapshot of the database. Raises `CorruptStorageError`.
+    The caller holds a snapshot of the database. Raises `CorruptStorageError` and `UnprovenError`.
     """
     found = reader.transaction(transaction_id)
     if found is None:
@@ -142,6 +146,16 @@ def load_inclusion(reader: ChainReader, transaction_id: bytes) -> AnchorEvidence
         header=block.header_bytes,
         certificate=encode(proof.certificate),
         descendants=proof.headers,
+    )
+
+
+def _unproven(reader: ChainReader, block: StoredBlock, last: StoredBlock) -> StorageError:
+    """Return why nothing proves a block: `last` has no proof, and no block was found on it."""
+    above, newest = last.header.height + 1, reader.tip()
+    if newest is not None and newest.header.height >= above and reader.block(above) is None:
+        return _damaged(reader, block, f"block {above} is missing")
+    return UnprovenError(
+        f"the certificate of block {block.header.height} is still to be written: ask again"
     )
 
 

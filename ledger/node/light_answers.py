@@ -7,7 +7,7 @@ For any thread but the event loop's: each answer opens the database for itself.
 from pathlib import Path
 
 from ledger.codec.canonical import encode
-from ledger.errors import PrunedError, Rejected
+from ledger.errors import PrunedError, Rejected, UnprovenError
 from ledger.light import AnchorEvidence, SetChange
 from ledger.light.answers import (
     ENDS_IN_ANSWER_MAX,
@@ -50,7 +50,7 @@ class LightAnswers:
         reader = ChainReader.open(self._path)
         try:
             content = self._answer(question, reader)
-        except PrunedError:
+        except (PrunedError, UnprovenError):
             return None
         finally:
             reader.close()

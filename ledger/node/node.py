@@ -317,12 +317,15 @@ class LedgerNode:
     def block(self, height: int) -> BlockView | None:
         """Return the final block at `height`, from 1, or None when there is none yet.
 
-        Raises `PrunedError` where it is no longer kept.
+        Raises `PrunedError` where it is no longer kept, `UnprovenError` where its proof is to come.
         """
         return read_block(self._reader, height, self._genesis)
 
     def anchor_evidence(self, transaction_id: bytes) -> AnchorEvidence | None:
-        """Return what proves that a transaction is final and what it did; None where it is not here."""
+        """Return what proves that a transaction is final and what it did; None where it is not here.
+
+        Raises `UnprovenError` where its block's proof is to come.
+        """
         return load_evidence(self._reader, transaction_id, self._genesis)
 
     def pruned_height(self) -> int:
@@ -330,7 +333,10 @@ class LedgerNode:
         return self._reader.pruned_height()
 
     def prove(self, key: bytes) -> StateEvidence | Rejected:
-        """Prove what stands under a key of the newest final state; from any thread but the loop's."""
+        """Prove what stands under a key of the newest final state; from any thread but the loop's.
+
+        Raises `UnprovenError` where the newest block's proof is to come.
+        """
         return self.prover.prove(key)
 
     def query(self, contract: bytes, method: str, args: bytes) -> ExecutionResult | Rejected:

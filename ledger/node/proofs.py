@@ -38,7 +38,10 @@ class StateProver:
         self._genesis = genesis
 
     def prove(self, key: bytes) -> StateEvidence | Rejected:
-        """Return what proves what stands under `key`; `Rejected` while there is no block yet."""
+        """Return what proves what stands under `key`; `Rejected` while there is no block yet.
+
+        Raises `UnprovenError` where the newest block's proof is to come.
+        """
         reader = ChainReader.open(self._path)
         try:
             proven = self.prove_all((key,), reader)
@@ -74,8 +77,6 @@ class StateProver:
         block = reader.block(tip.height) if tip.height else None
         if block is None:
             return Rejected(Reason.BUSY, "there is no final block yet: ask again")
-        if not block.proof and reader.block(tip.height + 1) is None:
-            return Rejected(Reason.BUSY, "the newest block's certificate is on its way: ask again")
         if block.hash != tip.hash:
             detail = f"block {tip.height} is not the one that was written"
             raise CorruptStorageError(describe_corruption(reader.path, detail))

@@ -1,6 +1,8 @@
 """A block is valid when executing it again gives the very same block, and only then."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,15 @@ from ledger.consensus.effects import BuildBlock
 from ledger.consensus.epoch import Tip
 from ledger.crypto.domains import VoteKind, header_hash, vote_message
 from ledger.crypto.ed25519 import sign
-from ledger.errors import CorruptStorageError, Reason
+from ledger.errors import CorruptStorageError, Reason, UnprovenError
+from ledger.network.light_messages import GetHeaders, GetInclusion, GetState
+from ledger.node.blocks import read_block
 from ledger.node.chain import Chain
 from ledger.node.evidence import load_evidence
+from ledger.node.light_answers import LightAnswers
+from ledger.node.proofs import StateProver
 from ledger.params import PROTOCOL_VERSION
+from ledger.state.keys import account_key
 from ledger.state.transition import CheckedTransaction, check_transaction, genesis_writes
 from ledger.storage.store import ChainStore
 from ledger.storage.verification import load_state_tree
@@ -169,6 +176,45 @@ def test_a_block_may_stand_on_one_that_is_not_final(chain: Chain):
     assert len(final.outcomes) == 1
     chain.commit(second, certify(chain, second))
     assert chain.tip == tip_of(second)
+
+
+def test_a_final_block_whose_certificate_is_still_to_be_written_is_not_damage(
+    chain: Chain, store: ChainStore
+):
+    first = build(chain, 0)
+    above = wanted(chain, tip_of(first))
+    second = chain.build(above, [transfer(chain, 1)]).proposal
+    chain.commit(first, None)
+    prover = StateProver(store.path, chain, GENESIS)
+    lights = LightAnswers(store.path, prover, GENESIS)
+    key = account_key(GENESIS.agents[0].node)
+    questions = (GetHeaders(0, None), GetState((key,)), GetInclusion((transfer(chain, 0).id,)))
+    for ask in (
+        lambda: load_evidence(store, transfer(chain, 0).id, GENESIS),
+        lambda: read_block(store, 1, GENESIS),
+        lambda: prover.prove(key),
+    ):
+        with pytest.raises(UnprovenError, match="block 1 is still to be written: ask again"):
+            ask()
+    assert [lights.answer(question) for question in questions] == [None] * 3
+    chain.commit(second, certify(chain, second))
+    evidence = load_evidence(store, transfer(chain, 0).id, GENESIS)
+    assert evidence is not None
+    assert evidence.descendants == (second.block.header,)
+    assert None not in [lights.answer(question) for question in questions]
+
+
+def test_a_block_that_is_missing_below_the_newest_is_damage(chain: Chain, store: ChainStore):
+    first = build(chain, 0)
+    second = chain.build(wanted(chain, tip_of(first)), []).proposal
+    third = chain.build(wanted(chain, tip_of(second)), []).proposal
+    chain.commit(first, None)
+    chain.commit(second, None)
+    chain.commit(third, certify(chain, third))
+    with closing(sqlite3.connect(store.path)) as editor, editor:
+        editor.execute("DELETE FROM block WHERE height = 2")
+    with pytest.raises(CorruptStorageError, match="certificate of block 1: block 2 is missing"):
+        read_block(store, 1, GENESIS)
 
 
 def test_what_stands_beside_the_final_chain_is_dropped(chain: Chain):
