@@ -34,6 +34,7 @@ from ledger.state.transition import (
     list_account_keys,
     select_transactions,
 )
+from ledger.storage.bodies import BlockBody
 from ledger.storage.store import ChainStore, NewBlock
 from ledger.types.agent_set import hash_agent_set
 from ledger.types.block import Block, Certificate, FinalityProof, Header
@@ -150,15 +151,13 @@ class Chain:
         header, executed = proposal.header, self.pending.get(proposal.hash)
         assert executed is not None, "a block is executed before it is final"
         assert executed.parent_hash == self.tip.hash, "blocks become final in order"
-        ids = [checked.id for checked in executed.transactions]
         block = NewBlock(
             header,
             proposal.hash,
             header_bytes=proposal.block.header,
             proof=b"" if proof is None else encode(proof),
-            transactions=tuple(
-                zip(ids, proposal.block.transactions, executed.outcomes_encoded, strict=True)
-            ),
+            body=BlockBody(proposal.block.transactions, executed.outcomes_encoded),
+            ids=tuple(checked.id for checked in executed.transactions),
             next_set=b"" if executed.result.next_set is None else encode(executed.result.next_set),
         )
         with self._committing:

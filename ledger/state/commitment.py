@@ -13,6 +13,7 @@ levels. Sixteen children a node: four calls instead of sixteen, for a proof of 2
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated
 
@@ -27,6 +28,8 @@ _LEAF = 64
 _CHILDREN = FANOUT * _HASH
 _SIBLINGS = _CHILDREN - _HASH
 
+_KEYS_REMEMBERED = 8_192  # their hashes: 2 MB, and the same accounts change again and again
+
 _sha256 = hashlib.sha256
 
 
@@ -38,6 +41,11 @@ class StateProof(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
         tuple[Annotated[bytes, Meta(min_length=_SIBLINGS, max_length=_SIBLINGS)], ...],
         Meta(min_length=LEVELS, max_length=LEVELS),
     ]
+
+
+@lru_cache(maxsize=_KEYS_REMEMBERED)
+def _key_hash(key: bytes) -> bytes:
+    return _sha256(key).digest()
 
 
 def _bucket_hash(leaves: bytes) -> bytes:
@@ -150,7 +158,7 @@ class StateTree:
         changed: dict[int, bytes] = {}
         buckets = self._buckets
         for key, value in writes.items():
-            key_hash = _sha256(key).digest()
+            key_hash = _key_hash(key)
             bucket = key_hash[0] << 8 | key_hash[1]  # `_bucket_of` written out
             leaves = changed.get(bucket)
             if leaves is None:

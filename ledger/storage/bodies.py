@@ -3,7 +3,9 @@
 A transaction is found by the first bytes of its id; several ids may begin alike, and the bodies tell which is meant.
 """
 
-from collections.abc import Iterable, Sequence
+import struct
+from collections.abc import Sequence
+from itertools import repeat
 
 import msgspec
 
@@ -13,7 +15,7 @@ from ledger.types.transaction import SignedTransaction
 
 NO_BODY = b""  # of a block without transactions, or whose transactions are no longer kept
 
-_SHORT_ID_BYTES = 8  # what SQLite compares as one integer
+_SHORT_ID_FORMAT = "q24x"  # of the 32 bytes of an id: what SQLite compares as one integer
 
 
 class BlockBody(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -27,12 +29,9 @@ _bodies = OwnDecoder(BlockBody)
 _envelopes = Decoder(SignedTransaction)
 
 
-def encode_body(transactions: Sequence[tuple[bytes, bytes, bytes]]) -> bytes:
-    """Return what is stored of (id, raw, outcome) of each transaction: the ids follow from the rest."""
-    if not transactions:
-        return NO_BODY
-    _, raws, outcomes = zip(*transactions, strict=True)
-    return encode(BlockBody(raws, outcomes))
+def encode_body(body: BlockBody) -> bytes:
+    """Return what is stored of a block's body."""
+    return encode(body) if body.transactions else NO_BODY
 
 
 def decode_body(stored: bytes) -> BlockBody:
@@ -47,9 +46,13 @@ def compute_id(raw: bytes) -> bytes:
 
 def shorten_id(id_: bytes) -> int:
     """Return the integer that a transaction's place is found by."""
-    return int.from_bytes(id_[:_SHORT_ID_BYTES], "big", signed=True)
+    return _shorten_all((id_,))[0]
 
 
-def list_places(ids: Iterable[bytes], height: int) -> list[tuple[int, int, int]]:
+def list_places(ids: Sequence[bytes], height: int) -> list[tuple[int, int, int]]:
     """Return (short id, height, position) of a block's transactions, in the order of the table."""
-    return sorted((shorten_id(id_), height, position) for position, id_ in enumerate(ids))
+    return sorted(zip(_shorten_all(ids), repeat(height), range(len(ids)), strict=False))
+
+
+def _shorten_all(ids: Sequence[bytes]) -> tuple[int, ...]:
+    return struct.unpack(">" + _SHORT_ID_FORMAT * len(ids), b"".join(ids))

@@ -5,7 +5,7 @@ them. So does everything from the newest of them on.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from ledger.storage.bodies import list_places
 
@@ -27,7 +27,7 @@ def prune_blocks(
     connection: sqlite3.Connection,
     height: int,
     keep_blocks: int,
-    list_ids: Callable[[int, bytes], Iterable[bytes]],
+    list_ids: Callable[[int, bytes], Sequence[bytes]],
 ) -> None:
     """Drop old blocks after the one at `height` was written, so that the newest `keep_blocks` stay.
 

@@ -9,6 +9,7 @@ from ledger.consensus.certificate import build_certificate
 from ledger.crypto.domains import NO_HASH, VoteKind, header_hash, transaction_id
 from ledger.params import PROTOCOL_VERSION
 from ledger.state.commitment import StateTree
+from ledger.storage.bodies import BlockBody
 from ledger.storage.store import ChainStore, NewBlock
 from ledger.types.block import FinalityProof, Header, Vote
 from ledger.types.genesis import Genesis
@@ -54,10 +55,10 @@ class Filler:
         encoded = encode(header)
         self.parent = header_hash(encoded)
         vote = Vote(VoteKind.FINALIZE, 0, header.slot, self.parent, 0, bytes(64))
-        ids = [transaction_id(payload) for payload in payloads]
-        rows = tuple(zip(ids, raws, outcomes, strict=True))
+        ids = tuple(map(transaction_id, payloads))
+        body = BlockBody(tuple(raws), tuple(outcomes))
         proof = encode(FinalityProof((), build_certificate([vote])))
-        return NewBlock(header, self.parent, encoded, proof, rows), writes
+        return NewBlock(header, self.parent, encoded, proof, body, ids), writes
 
     def append(self, writes: dict[bytes, bytes | None], *payloads: bytes) -> NewBlock:
         block, writes = self.make(writes, *payloads)
