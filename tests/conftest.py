@@ -1,11 +1,18 @@
-"""The order of the tests: files with the longest time limits come first.
+"""The order of the tests, and how long one example of a property may take.
 
-So a parallel run does not end with one worker on a long file while the others have nothing left.
+Files with the longest time limits come first, so a parallel run does not end with one worker on a long file
+while the others have nothing left. Examples have no time limit of their own: on a busy machine any may pause.
 """
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "patient", settings.default, deadline=None, suppress_health_check=(HealthCheck.too_slow,)
+)
+settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

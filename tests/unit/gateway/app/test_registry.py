@@ -243,7 +243,7 @@ DEVICE_NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,6}", fullmatch=True).filter(
 )
 
 
-@hypothesis_settings(max_examples=40, deadline=None)  # each step is written to the disk
+@hypothesis_settings(max_examples=40)  # each step is written to the disk
 @given(st.lists(DEVICE_NAMES, unique=True, min_size=1, max_size=6), st.data())
 def test_what_is_added_bound_and_removed_leaves_the_rest_as_it_was(tmp_path_factory, chosen, data):
     home = Home(tmp_path_factory.mktemp("devices"))

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from gateway.errors import Rejected, RejectReason
 from gateway.profiles.bthome import LENGTH_PREFIXED, OBJECTS, SKIPPED, decode_service_data
@@ -118,7 +118,6 @@ def test_every_measurement_is_a_valid_quantity(code):
     assert (decoded[0].value == -OBJECTS[code].factor) == OBJECTS[code].is_signed
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_frame_raises(data):
     decode_service_data(data)

@@ -1,7 +1,7 @@
 """Hostile and honest JSON messages."""
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from gateway.connectors.simulated.mqtt_plug import build_message
 from gateway.errors import Rejected, RejectReason
@@ -83,7 +83,6 @@ def test_refused(payload, reason, detail):
     assert len(refused.detail) < 250
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_payload_raises(payload):
     FLAT.decode(UP, payload)
@@ -153,7 +152,6 @@ def test_a_path_through_what_is_no_object_finds_nothing():
     assert values["temperature"] is None
 
 
-@settings(deadline=None)
 @given(st.integers(0, 3000), st.integers(0, 10**12))
 def test_the_simulated_plug_is_understood(power_w, energy_mwh):
     topic, payload = build_message("plug", power_w, energy_mwh, 1_769_860_859.9)

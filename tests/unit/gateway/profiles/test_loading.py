@@ -1,7 +1,7 @@
 """Malformed profiles: each mistake is one line that names file and line and the way out."""
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from gateway.errors import ProfileError
 from gateway.profiles.library import ProfileLibrary
@@ -284,7 +284,6 @@ def test_an_unknown_name_tells_the_near_ones():
         ProfileLibrary(None).get("eastron-sdm63")
 
 
-@settings(deadline=None)
 @given(st.sampled_from([MODBUS, MQTT]), st.data())
 def test_no_text_raises_anything_else(base, data):
     start = data.draw(st.integers(0, len(base)))

@@ -1,7 +1,7 @@
 """Register planning, decoding and its inverse."""
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from gateway.errors import Rejected, RejectReason
 from gateway.profiles.library import ProfileLibrary
@@ -88,7 +88,6 @@ def test_overlapping_values_are_read_once():
     assert plan_blocks(profile) == (RegisterBlock("input", 0, 2),)
 
 
-@settings(deadline=None)
 @given(
     st.sets(st.integers(0, 400), min_size=1, max_size=40),
     st.integers(0, 125),
@@ -186,7 +185,6 @@ def test_a_scale_factor_beyond_its_bounds_is_no_value():
 float32_exact = st.none() | st.integers(0, 2**23)
 
 
-@settings(deadline=None)
 @given(st.lists(float32_exact, min_size=14, max_size=14))
 def test_what_a_simulated_meter_encodes_decodes_to_the_same(numbers):
     highest = {one.name: one.range for one in METER.measures}
@@ -201,7 +199,6 @@ def test_what_a_simulated_meter_encodes_decodes_to_the_same(numbers):
     assert {one.name: one.value for one in decoded} == values
 
 
-@settings(deadline=None)
 @given(
     st.none() | st.integers(-32_000, 32_000),
     st.none() | st.integers(1, 2**32 - 1),

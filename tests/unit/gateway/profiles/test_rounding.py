@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from gateway.profiles.profile import Measure
 from gateway.profiles.rounding import INTEGER_MAX, Rounder, round_decimal, round_ratio
@@ -13,14 +13,12 @@ from gateway.profiles.rounding import INTEGER_MAX, Rounder, round_decimal, round
 powers = st.integers(-18, 18)
 
 
-@settings(deadline=None)
 @given(st.integers(-(2**70), 2**70), st.integers(1, 2**40), powers)
 def test_ratios(numerator, denominator, power):
     exact = Fraction(numerator, denominator) * Fraction(10) ** power
     assert round_ratio(numerator, denominator, power) == round(exact)
 
 
-@settings(deadline=None)
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False), powers)
 def test_binary_fractions(number, power):
     exact = Fraction(number) * Fraction(10) ** power
@@ -28,7 +26,6 @@ def test_binary_fractions(number, power):
     assert round_ratio(numerator, denominator, power) == round(exact)
 
 
-@settings(deadline=None)
 @given(
     st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9), powers
 )

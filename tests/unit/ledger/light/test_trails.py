@@ -30,7 +30,7 @@ def newest_of(sets: Sets) -> int:
 
 
 @given(SETS, st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_parts_restarts_and_end_blocks_left_out_make_no_difference(sets: Sets, data: st.DataObject):
     chain = HeaderChain(sets)
     needed = changes_of(sets)
@@ -52,7 +52,7 @@ def test_parts_restarts_and_end_blocks_left_out_make_no_difference(sets: Sets, d
 
 
 @given(SETS, st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_change_that_is_left_out_is_noticed_or_does_no_harm(sets: Sets, data: st.DataObject):
     chain, needed = HeaderChain(sets), changes_of(sets)
     if not needed:

@@ -298,7 +298,7 @@ steps = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(waves=st.lists(st.lists(steps, max_size=14), max_size=3))
 def test_whatever_comes_blocks_are_valid_and_every_culprit_is_convicted_at_once(waves):
     chain = StakeChain(*AGENTS, people=AGENTS, epoch_blocks=50)

@@ -307,7 +307,7 @@ steps = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(plan=st.lists(steps, max_size=16), later=st.lists(steps, max_size=8))
 def test_every_block_that_is_taken_is_valid_and_the_pool_stays_in_bounds(plan, later):
     chain = Chain()

@@ -61,7 +61,7 @@ def naive_node(leaves: list[bytes], depth: int) -> bytes:
 EMPTY_TREE = StateTree()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(state=STATES, writes=WRITES)
 def test_the_root_is_the_one_of_the_definition(state, writes):
     tree = StateTree.from_items(state.items())
@@ -72,7 +72,7 @@ def test_the_root_is_the_one_of_the_definition(state, writes):
     assert tree.apply(writes) == tree.root == naive_root(after)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(state=STATES, writes=WRITES)
 def test_asking_for_a_root_changes_no_proof(state, writes):
     tree = StateTree.from_items(state.items())
@@ -81,7 +81,7 @@ def test_asking_for_a_root_changes_no_proof(state, writes):
     assert [tree.prove(key) for key in KEYS + MATES] == before
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(state=STATES, key=st.sampled_from(KEYS + MATES))
 def test_every_key_has_one_provable_value(state, key):
     tree = StateTree.from_items(state.items())

@@ -130,7 +130,7 @@ def test_a_set_keeps_two_thirds_of_its_seats_though_nobody_stands():
     assert len(seated) == 6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count=st.integers(0, 300),
     incumbents=st.sets(st.integers(0, 320), min_size=1, max_size=99),

@@ -256,7 +256,7 @@ def build_block(
     return transactions
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(plan=st.lists(steps, min_size=1, max_size=8))
 def test_no_sequence_of_transactions_makes_or_loses_ssp(plan):
     chain = start_chain()
@@ -274,7 +274,7 @@ def test_no_sequence_of_transactions_makes_or_loses_ssp(plan):
         assert chain.account(person).nonce == sent + (person in (ANNA, BEN))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(plan=st.lists(steps, min_size=1, max_size=6))
 def test_one_block_and_many_blocks_come_to_the_same_balances(plan):
     together, apart = start_chain(), start_chain()

@@ -80,7 +80,7 @@ def spoiled_bodies(draw: st.DrawFn) -> bytes:
 
 
 @given(body=st.one_of(spoiled_bodies(), st.binary(max_size=60)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_body_is_a_packet_or_malformed(body):
     refused = []
     for decode in DECODERS:

@@ -157,7 +157,7 @@ def test_channels_and_remembered_payments_are_bounded():
         st.tuples(st.integers(0, 120), st.integers(-(2 * DAY_MS), 2 * DAY_MS)), max_size=40
     )
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_in_any_24_hours_of_the_accounts_own_time_no_more_than_twice_the_day_leaves(steps):
     """A window is fixed once it begins, so two of them may touch; within one, the limit is exact."""
     policy = SpendingPolicy(payment_max=100, day_max=250)

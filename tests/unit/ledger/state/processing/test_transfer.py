@@ -116,7 +116,7 @@ def transfers(draw):
     return made
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.tuples(BALANCES, BALANCES, BALANCES), transfers())
 def test_the_short_way_comes_to_what_the_general_way_comes_to(balances, made):
     chain = Chain()
