@@ -28,7 +28,7 @@ _LEAF = 64
 _CHILDREN = FANOUT * _HASH
 _SIBLINGS = _CHILDREN - _HASH
 
-_KEYS_REMEMBERED = 8_192  # their hashes: 2 MB, and the same accounts change again and again
+_KEYS_REMEMBERED = 8_192  # their hashes: 2.5 MB, and the same accounts change again and again
 
 _sha256 = hashlib.sha256
 

@@ -40,7 +40,7 @@ CACHED_KEYS_MAX = 20_000
 CACHED_VALUE_BYTES_MAX = 1_024  # accounts and devices; with the above at most 20 MB
 PRELOADED_KEYS_MIN = 32  # fewer are read one by one
 _KEYS_A_QUERY = 256
-_ROWS_A_STATEMENT = 32  # in four fifths of the time that one by one takes
+_ROWS_A_STATEMENT = 32  # a statement of its own for each row takes longer
 _WAL_BLOCK = 0  # the other kinds are the numbers of `VoteKind`
 
 _GET_STATES = f"SELECT key, value FROM state WHERE key IN ({','.join('?' * _KEYS_A_QUERY)})"  # noqa: S608 - no text from outside
@@ -191,7 +191,8 @@ class ChainStore(ChainReader):
 
     def commit_block(self, block: NewBlock, writes: Mapping[bytes, bytes | None]) -> None:
         """Make a block final with everything it changes, in one durable transaction."""
-        height = block.header.height
+        height, count = block.header.height, len(block.ids)
+        assert len(block.body.transactions) == len(block.body.outcomes) == count, "one id for each"
         with self._writing():
             connection = raw_connection(self._database)
             body = encode_body(block.body)

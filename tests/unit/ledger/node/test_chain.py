@@ -17,7 +17,7 @@ from ledger.consensus.epoch import Tip
 from ledger.crypto.domains import VoteKind, header_hash, vote_message
 from ledger.crypto.ed25519 import sign
 from ledger.errors import CorruptStorageError, Reason, UnprovenError
-from ledger.network.light_messages import GetHeaders, GetInclusion, GetState
+from ledger.network.light_messages import GetFinalBlock, GetHeaders, GetInclusion, GetState
 from ledger.node.blocks import read_block
 from ledger.node.chain import Chain
 from ledger.node.evidence import load_evidence
@@ -188,7 +188,12 @@ def test_a_final_block_whose_certificate_is_still_to_be_written_is_not_damage(
     prover = StateProver(store.path, chain, GENESIS)
     lights = LightAnswers(store.path, prover, GENESIS)
     key = account_key(GENESIS.agents[0].node)
-    questions = (GetHeaders(0, None), GetState((key,)), GetInclusion((transfer(chain, 0).id,)))
+    questions = (
+        GetHeaders(0, None),
+        GetState((key,)),
+        GetInclusion((transfer(chain, 0).id,)),
+        GetFinalBlock(1),
+    )
     for ask in (
         lambda: load_evidence(store, transfer(chain, 0).id, GENESIS),
         lambda: read_block(store, 1, GENESIS),
@@ -196,7 +201,7 @@ def test_a_final_block_whose_certificate_is_still_to_be_written_is_not_damage(
     ):
         with pytest.raises(UnprovenError, match="block 1 is still to be written: ask again"):
             ask()
-    assert [lights.answer(question) for question in questions] == [None] * 3
+    assert [lights.answer(question) for question in questions] == [None] * 4
     chain.commit(second, certify(chain, second))
     evidence = load_evidence(store, transfer(chain, 0).id, GENESIS)
     assert evidence is not None

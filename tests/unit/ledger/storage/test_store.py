@@ -80,6 +80,22 @@ def test_ids_that_begin_alike_are_told_apart(path: Path, monkeypatch: pytest.Mon
     store.close()
 
 
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 64, 70])
+def test_every_row_of_a_block_is_written_however_many_there_are(path: Path, count: int):
+    store = open_store(path)
+    filler = Filler(store)
+    payloads = [b"payload %d" % number for number in range(count)]
+    keys = [b"key %d" % number for number in range(count)]
+    filler.append(dict.fromkeys(keys, b"before"), *payloads)
+    filler.append({key: b"after " + key for key in keys})
+    store.close()
+    store = open_store(path)
+    assert [store.get(key) for key in keys] == [b"after " + key for key in keys]
+    found = [store.transaction(transaction_id(payload)) for payload in payloads]
+    assert [(one.height, one.position) for one in found if one] == [(1, at) for at in range(count)]
+    store.close()
+
+
 def test_reads_follow_the_newest_block(path: Path):
     store = open_store(path)
     filler = Filler(store)
